@@ -1,0 +1,326 @@
+// The kernels: plain structs in, plain memory out, no exceptions, no tensors. Operations (ops/) check shapes and build
+// these structs; a kernel may assume that they are right.
+//
+// Every kernel splits its work by shape only (fixed tiles, fixed order inside each reduction), so the bits do not
+// depend on the number of threads. "rows" are packed tokens; matrices are row-major; `ld` is the distance of rows in
+// elements. A size of 0 is legal everywhere and does nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace attend {
+class ThreadPool;
+}
+
+namespace attend::kernels {
+
+enum class Activation : uint8_t { none, relu, gelu, gelu_tanh, silu, quick_gelu, tanh, sigmoid, relu2 };
+
+/// Memory that a kernel may use during one call, per worker and shared; grows on demand and is kept.
+class Scratch {
+ public:
+  Scratch() = default;
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  /// At least `bytes` bytes, 64-byte aligned, for `slot` (0 … slots-1: one per worker, or a shared one at slot =
+  /// threads). Must be called from one thread at a time per slot; reserve() makes room for the slots beforehand.
+  void* get(int slot, size_t bytes) noexcept;
+  void reserve(int slots) noexcept;
+
+ private:
+  struct Block {
+    void* data = nullptr;
+    size_t bytes = 0;
+  };
+  Block* blocks_ = nullptr;
+  int slots_ = 0;
+};
+
+struct KernelTable;
+
+/// What every kernel gets beside its arguments.
+struct KernelContext {
+  const KernelTable* table = nullptr;
+  ThreadPool* pool = nullptr;
+  Scratch* scratch = nullptr;
+};
+
+/// C = act(op(A)·op(B) + bias) or C += op(A)·op(B).   op(A): [m, k], op(B): [k, n], C: [m, n].
+/// a_transposed: A lies as [k, m]; b_transposed: B lies as [n, k] (a Linear's weight [out, in]).
+struct Matmul {
+  int64_t m, n, k;
+  const float* a;
+  int64_t lda;
+  bool a_transposed;
+  const float* b;
+  int64_t ldb;
+  bool b_transposed;
+  float* c;
+  int64_t ldc;
+  bool accumulate = false;      ///< C += …; then bias and activation must be absent
+  const float* bias = nullptr;  ///< [n] or null, added before the activation
+  Activation activation = Activation::none;
+  float* before = nullptr;          ///< if not null: also stores op(A)·op(B)+bias (before the activation), ld = ldc
+  const float* packed_b = nullptr;  ///< if not null: op(B) in the panels of `pack` (b is then ignored)
+};
+
+/// Packs op(B) [k, n] into this level's panels, for a weight that is used many times. packed_size in floats.
+struct PackMatmul {
+  int64_t n, k;
+  const float* b;
+  int64_t ldb;
+  bool b_transposed;
+  float* packed;
+};
+
+/// dx = dy · act'(…), elementwise over `size`. `y` is the activation's output, `before` its input; relu, tanh and
+/// sigmoid need y, the others need `before`. dx may be dy.
+struct ActivationBackward {
+  int64_t size;
+  Activation activation;
+  const float* dy;
+  const float* y;
+  const float* before;
+  float* dx;
+};
+
+/// out[j] (+)= Σ_i x[i, j] over `rows` rows.
+struct ColumnSum {
+  int64_t rows, columns;
+  const float* x;
+  float* out;
+  bool accumulate = false;
+};
+
+/// The counter-based dropout mask: element i is kept if hash(key, i) says so; kept values are scaled by 1/(1-p).
+/// The same (key, i) gives the same answer at every level, thread count and in the backward pass.
+struct Dropout {
+  float probability = 0;  ///< 0 = off
+  uint64_t key = 0;
+};
+
+/// y = dropout(x), elementwise. (Backward is the same call on dy.)
+struct DropoutApply {
+  int64_t size;
+  const float* x;
+  float* y;
+  Dropout dropout;
+};
+
+/// sum = residual + dropout(x); y = norm(sum)·weight + bias.  Rows of `width`.
+struct Norm {
+  int64_t rows, width;
+  bool rms = false;  ///< RMSNorm: no mean, no bias
+  float epsilon = 1e-5f;
+  const float* x;
+  const float* residual = nullptr;  ///< null: sum = dropout(x)
+  Dropout dropout;
+  const float* weight;          ///< [width] or null (= 1)
+  const float* bias = nullptr;  ///< [width] or null
+  float* sum = nullptr;         ///< [rows, width]; may be null when not wanted and (residual null and no dropout)
+  float* y;                     ///< [rows, width]; null = only the sum is wanted
+  float* mean = nullptr;        ///< [rows], or null; not written with rms
+  float* rstd = nullptr;        ///< [rows], or null
+};
+
+/// Backward of Norm. dsum = d loss / d sum through y, plus dsum_in (the gradient that reaches `sum` directly).
+struct NormBackward {
+  int64_t rows, width;
+  bool rms = false;
+  const float* dy;                 ///< [rows, width]
+  const float* sum;                ///< [rows, width]
+  const float* mean;               ///< [rows] (null with rms)
+  const float* rstd;               ///< [rows]
+  const float* weight;             ///< [width] or null
+  const float* dsum_in = nullptr;  ///< [rows, width] or null
+  float* dsum;                     ///< [rows, width]: the gradient of the residual
+  Dropout dropout;
+  float* dx = nullptr;       ///< [rows, width] = dropout(dsum), or null when there is no dropout (dx = dsum)
+  float* dweight = nullptr;  ///< [width], accumulated (+=), or null
+  float* dbias = nullptr;    ///< [width], accumulated (+=), or null
+};
+
+/// Attention(Q,K,V) = softmax(scale·QKᵀ + bias)V without ever storing the score matrix (only the log-sum-exp of each
+/// row). Sequences are packed: sequence s has the query rows [q_offsets[s], q_offsets[s+1]) and the key rows
+/// [k_offsets[s], k_offsets[s+1]). Head h of row i lies at q[i·q_stride + h·width]; key head = h / (heads/key_heads).
+/// Causal is aligned to the end: query i of Tq sees keys ≤ i + Tk - Tq. A row without any allowed key gives 0.
+struct Attention {
+  int64_t sequences, heads, key_heads, width, value_width;
+  const int32_t* q_offsets;  ///< [sequences+1]
+  const int32_t* k_offsets;  ///< [sequences+1]
+  const float* q;
+  int64_t q_stride;
+  const float* k;
+  int64_t k_stride;
+  const float* v;
+  int64_t v_stride;
+  float scale;
+  bool causal = false;
+  float softcap = 0;              ///< s → c·tanh(s/c) before bias and mask; 0 = off
+  const float* bias = nullptr;    ///< added to the scores of sequence s, head h, query i, key j at
+  int64_t bias_strides[3] = {};   ///<   bias[s·strides[0] + h·strides[1] + i·strides[2] + j]
+  const uint8_t* mask = nullptr;  ///< 1 = may attend; same addressing with mask_strides
+  int64_t mask_strides[3] = {};
+  Dropout dropout;  ///< of the weights; element = ((q row)·heads + h)·2^20 + j
+  float* out;       ///< [q rows, heads·value_width] with out_stride
+  int64_t out_stride;
+  float* lse;  ///< [heads, q rows]: log Σ exp of each row; -inf for a row without keys
+};
+
+/// Backward of Attention, from Q, K, V, out and lse. dq, dk, dv are written (not accumulated).
+struct AttentionBackward {
+  Attention forward;
+  const float* dout;  ///< [q rows, heads·value_width] with out_stride
+  float* dq;          ///< strides as q, k, v unless given
+  float* dk;
+  float* dv;
+  int64_t dq_stride, dk_stride, dv_stride;
+};
+
+/// The weights themselves, recomputed from Q, K and lse for who wants to look: weights[h, i, j] of one sequence, f32
+/// [heads, Tq, Tk] (dropout not applied).
+struct AttentionWeights {
+  Attention forward;  ///< v and out unused
+  int64_t sequence;
+  float* weights;
+};
+
+/// Attention of a few new queries against cached keys and values that lie in pages (generation).
+/// Sequence s has queries [q_offsets[s], q_offsets[s+1]) and `lengths[s]` keys; page p of it is
+/// page_table[s·max_pages+p]; key j, head h lies at k_pages[((page·page_size) + j % page_size)·kv_stride + h·width].
+/// Causal as in Attention.
+struct AttentionCached {
+  int64_t sequences, heads, key_heads, width, value_width, page_size, max_pages;
+  const int32_t* q_offsets;
+  const int32_t* lengths;
+  const int32_t* page_table;
+  const float* q;
+  int64_t q_stride;
+  const float* k_pages;
+  const float* v_pages;
+  int64_t k_stride, v_stride;
+  float scale;
+  bool causal = true;
+  float softcap = 0;
+  float* out;
+  int64_t out_stride;
+  float* lse = nullptr;  ///< [heads, q rows] or null
+};
+
+/// loss of each row of logits against its target, with label smoothing ε:
+///   loss = (1-ε)·(lse - x[target]) + ε·(lse - mean(x));  rows with target = ignore give 0.
+/// If `gradient` is not null it gets scale·d loss/d logits of each row (0 for ignored rows); it may be `logits` itself.
+struct SoftmaxCrossEntropy {
+  int64_t rows, vocab;
+  const float* logits;
+  int64_t ld;
+  const int32_t* targets;
+  int32_t ignore = -100;
+  float label_smoothing = 0;
+  float* losses;              ///< [rows]
+  float* gradient = nullptr;  ///< [rows, vocab] with ld, or null
+  float gradient_scale = 1;
+};
+
+/// y = log softmax(x) (or softmax) of each row; y may be x.
+struct Softmax {
+  int64_t rows, columns;
+  const float* x;
+  int64_t ldx;
+  float* y;
+  int64_t ldy;
+  bool log = false;
+};
+
+/// y[i] = scale·table[ids[i]] + positions[position_ids[i]] (positions may be null)
+struct Embedding {
+  int64_t rows, width;
+  const int32_t* ids;
+  const float* table;
+  float scale = 1;
+  const int32_t* position_ids = nullptr;
+  const float* positions = nullptr;
+  float* y;
+};
+
+/// dtable[ids[i]] += scale·dy[i], in the order of i for each id (so bits do not depend on threads). Rows whose id is
+/// `skip` are left alone (a frozen padding row).
+struct EmbeddingBackward {
+  int64_t rows, width, vocab;
+  const int32_t* ids;
+  const float* dy;
+  float scale = 1;
+  int32_t skip = -1;
+  float* dtable;
+};
+
+/// y = alpha·x + beta·y, elementwise (beta = 0 never reads y).
+struct Axpby {
+  int64_t size;
+  float alpha;
+  const float* x;
+  float beta;
+  float* y;
+};
+
+/// Σ x² in double precision, blocks of fixed size.
+struct SumOfSquares {
+  int64_t size;
+  const float* x;
+  double* out;
+};
+
+/// One step of AdamW (decoupled weight decay; Loshchilov & Hutter 2019) over one tensor, in one pass:
+///   g = gradient_scale·gradient;  m = β₁m + (1-β₁)g;  v = β₂v + (1-β₂)g²
+///   w = w - lr·(weight_decay·w + (m/correction1) / (√(v/correction2) + ε))
+struct AdamW {
+  int64_t size;
+  float* weight;
+  const float* gradient;
+  float* m;
+  float* v;
+  float lr, beta1, beta2, epsilon, weight_decay, correction1, correction2, gradient_scale;
+};
+
+/// Between storage formats and f32.
+enum class Format : uint8_t { f32, f16, bf16 };
+struct Convert {
+  int64_t size;
+  Format from, to;  ///< one of them is f32; rounding to nearest, ties to even
+  const void* x;
+  void* y;
+};
+
+/// One entry per operation. Every entry is filled: with the best level the CPU and ATTEND_ISA allow, else portable.
+struct KernelTable {
+  const char* level;  ///< "base", "avx2", "avx512"
+  void (*matmul)(KernelContext&, const Matmul&) noexcept;
+  int64_t (*packed_size)(int64_t n, int64_t k) noexcept;
+  void (*pack_matmul)(KernelContext&, const PackMatmul&) noexcept;
+  void (*activation_backward)(KernelContext&, const ActivationBackward&) noexcept;
+  void (*column_sum)(KernelContext&, const ColumnSum&) noexcept;
+  void (*dropout)(KernelContext&, const DropoutApply&) noexcept;
+  void (*norm)(KernelContext&, const Norm&) noexcept;
+  void (*norm_backward)(KernelContext&, const NormBackward&) noexcept;
+  void (*attention)(KernelContext&, const Attention&) noexcept;
+  void (*attention_backward)(KernelContext&, const AttentionBackward&) noexcept;
+  void (*attention_weights)(KernelContext&, const AttentionWeights&) noexcept;
+  void (*attention_cached)(KernelContext&, const AttentionCached&) noexcept;
+  void (*softmax_cross_entropy)(KernelContext&, const SoftmaxCrossEntropy&) noexcept;
+  void (*softmax)(KernelContext&, const Softmax&) noexcept;
+  void (*embedding)(KernelContext&, const Embedding&) noexcept;
+  void (*embedding_backward)(KernelContext&, const EmbeddingBackward&) noexcept;
+  void (*axpby)(KernelContext&, const Axpby&) noexcept;
+  void (*sum_of_squares)(KernelContext&, const SumOfSquares&) noexcept;
+  void (*adamw)(KernelContext&, const AdamW&) noexcept;
+  void (*convert)(KernelContext&, const Convert&) noexcept;
+};
+
+/// The table for this CPU. ATTEND_ISA=base|avx2|avx512 in the environment lowers the level (never raises it).
+const KernelTable& cpu_kernels() noexcept;
+/// The table of one level, or null if this CPU or build lacks it (for tests that compare levels).
+const KernelTable* cpu_kernels(const char* level) noexcept;
+
+}  // namespace attend::kernels
