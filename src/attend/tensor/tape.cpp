@@ -1,0 +1,84 @@
+#include <attend/base/error.hpp>
+#include <attend/tensor/context.hpp>
+#include <attend/tensor/tape.hpp>
+
+namespace attend {
+
+Tensor Gradients::of(const Tensor& parameter) const {
+  const auto found = gradients_.find(parameter.id());
+  return found == gradients_.end() ? Tensor{} : found->second;
+}
+
+Tensor Backward::gradient(const Tensor& output) const { return gradients_.of(output); }
+
+Backward::Target Backward::target(const Tensor& input) {
+  Tensor& gradient = gradients_.gradients_[input.id()];
+  const bool accumulate = gradient.defined();
+  if (!accumulate) gradient = Tensor(input.shape(), DType::f32);
+  if (!gradient.storage().unique()) gradient = gradient.clone();  // the memory is also another tensor's gradient
+  return {gradient, accumulate};
+}
+
+void Backward::add(const Tensor& input, Tensor addend) {
+  if (!wants(input)) return;
+  if (addend.elements() != input.elements())
+    fail<ShapeError>("backward: gradient {} of a tensor {}", addend.shape(), input.shape());
+  Tensor& gradient = gradients_.gradients_[input.id()];
+  if (!gradient.defined()) {
+    gradient = std::move(addend);
+    return;
+  }
+  if (!gradient.storage().unique()) gradient = gradient.clone();  // the memory is also another tensor's gradient
+  Context& context = Context::current();
+  context.kernels().axpby(context.kernel_context(), {gradient.elements(), 1, static_cast<const float*>(addend.memory()),
+                                                     1, static_cast<float*>(gradient.memory())});
+}
+
+Tape::Tape() : previous_(Context::current().tape_) { Context::current().tape_ = this; }
+
+Tape::~Tape() { Context::current().tape_ = previous_; }
+
+bool Tape::recording(std::initializer_list<const Tensor*> inputs) {
+  if (!Context::current().tape()) return false;
+  for (const Tensor* input : inputs)
+    if (input->tracked()) return true;
+  return false;
+}
+
+void Tape::record(std::initializer_list<Tensor*> outputs, std::function<void(Backward&)> step) {
+  Entry entry{{}, std::move(step)};
+  for (Tensor* output : outputs) {
+    output->set_tracked();
+    entry.outputs.push_back(output->id());
+  }
+  Context::current().tape()->entries_.push_back(std::move(entry));
+}
+
+Gradients Tape::backward(const Tensor& loss) {
+  Gradients gradients;
+  backward(loss, gradients);
+  return gradients;
+}
+
+void Tape::backward(const Tensor& loss, Gradients& into, float scale) {
+  if (loss.elements() != 1) fail<ShapeError>("backward: the loss must be one number, not {}", loss.shape());
+  if (!loss.tracked())
+    fail<ConfigError>("backward: the loss depends on no trainable tensor, or was computed without a tape");
+  NoTape pause;
+  Backward backward(into);
+  into.gradients_[loss.id()] = Tensor::full(loss.shape(), scale);
+  while (!entries_.empty()) {
+    Entry entry = std::move(entries_.back());
+    entries_.pop_back();
+    bool reached = false;
+    for (uint64_t id : entry.outputs) reached |= into.gradients_.contains(id);
+    if (reached) entry.step(backward);
+    for (uint64_t id : entry.outputs) into.gradients_.erase(id);
+  }
+}
+
+NoTape::NoTape() : previous_(Context::current().tape_) { Context::current().tape_ = nullptr; }
+
+NoTape::~NoTape() { Context::current().tape_ = previous_; }
+
+}  // namespace attend
