@@ -256,7 +256,7 @@ struct EmbeddingBackward {
   float* dtable;
 };
 
-/// y = alpha·x + beta·y, elementwise (beta = 0 never reads y).
+/// y = alpha·x + beta·y, elementwise (alpha = 0 never reads x, beta = 0 never reads y).
 struct Axpby {
   int64_t size;
   float alpha;

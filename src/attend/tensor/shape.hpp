@@ -23,7 +23,11 @@ class Shape {
   int64_t operator[](int i) const noexcept { return sizes_[i < 0 ? rank_ + i : i]; }
   int64_t elements() const noexcept { return elements_; }
   /// All dimensions but the last as one: the number of rows of `last()` elements.
-  int64_t rows() const noexcept { return rank_ == 0 || last() == 0 ? (rank_ == 0 ? 1 : 0) : elements_ / last(); }
+  int64_t rows() const noexcept {
+    int64_t rows = 1;
+    for (int i = 0; i + 1 < rank_; ++i) rows *= sizes_[static_cast<size_t>(i)];
+    return rows;
+  }
   int64_t last() const noexcept { return rank_ == 0 ? 1 : sizes_[rank_ - 1]; }
   std::span<const int64_t> sizes() const noexcept { return {sizes_.data(), static_cast<size_t>(rank_)}; }
   /// This shape with its last size replaced.

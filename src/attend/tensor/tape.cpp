@@ -9,7 +9,10 @@ Tensor Gradients::of(const Tensor& parameter) const {
   return found == gradients_.end() ? Tensor{} : found->second;
 }
 
-Tensor Backward::gradient(const Tensor& output) const { return gradients_.of(output); }
+Tensor Backward::gradient(uint64_t output) const {
+  const auto found = gradients_.gradients_.find(output);
+  return found == gradients_.gradients_.end() ? Tensor{} : found->second;
+}
 
 Backward::Target Backward::target(const Tensor& input) {
   Tensor& gradient = gradients_.gradients_[input.id()];

@@ -29,8 +29,8 @@ class Gradients {
 /// What the backward part of an operation sees.
 class Backward {
  public:
-  /// d loss / d output: undefined if nothing downstream needed this output.
-  Tensor gradient(const Tensor& output) const;
+  /// d loss / d output, by the output's id: undefined if nothing downstream needed this output.
+  Tensor gradient(uint64_t output) const;
   /// True if `input` wants a gradient.
   bool wants(const Tensor& input) const noexcept { return input.defined() && input.tracked(); }
 

@@ -1,0 +1,31 @@
+// Checks that every operation makes before it calls a kernel.
+#pragma once
+
+#include <attend/base/error.hpp>
+#include <attend/tensor/context.hpp>
+#include <attend/tensor/tape.hpp>
+#include <attend/tensor/tensor.hpp>
+
+namespace attend::ops {
+
+/// The f32 memory of `tensor` for a kernel; null if undefined. `what` names operation and argument: "linear: x".
+inline float* f32(const Tensor& tensor, const char* what) {
+  if (!tensor.defined()) return nullptr;
+  if (tensor.dtype() != DType::f32) fail<ShapeError>("{} must be f32, not {}", what, name_of(tensor.dtype()));
+  return static_cast<float*>(tensor.memory());
+}
+
+inline int32_t* i32(const Tensor& tensor, const char* what) {
+  if (!tensor.defined()) return nullptr;
+  if (tensor.dtype() != DType::i32) fail<ShapeError>("{} must be i32, not {}", what, name_of(tensor.dtype()));
+  return static_cast<int32_t*>(tensor.memory());
+}
+
+/// Runs one kernel of the current context: run(&kernels::KernelTable::norm, kernels::Norm{…})
+template <class Args>
+void run(void (*kernels::KernelTable::*kernel)(kernels::KernelContext&, const Args&) noexcept, const Args& args) {
+  Context& context = Context::current();
+  (context.kernels().*kernel)(context.kernel_context(), args);
+}
+
+}  // namespace attend::ops

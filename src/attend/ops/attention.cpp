@@ -1,0 +1,118 @@
+#include <attend/ops/arguments.hpp>
+#include <attend/ops/attention.hpp>
+
+#include <cmath>
+
+namespace attend {
+namespace {
+
+// Strides of a [sequences|1, heads|1, Tq, Tk] tensor: a size of 1 is shared by all.
+void strides_of(const Tensor& tensor, const char* what, int64_t sequences, int64_t heads, int64_t (&strides)[3]) {
+  if (!tensor.defined()) return;
+  const Shape& shape = tensor.shape();
+  if (shape.rank() != 4 || (shape[0] != 1 && shape[0] != sequences) || (shape[1] != 1 && shape[1] != heads))
+    fail<ShapeError>("attention: {} {} must be [{} or 1, {} or 1, Tq, Tk]", what, shape, sequences, heads);
+  strides[0] = shape[0] == 1 ? 0 : shape[1] * shape[2] * shape[3];
+  strides[1] = shape[1] == 1 ? 0 : shape[2] * shape[3];
+  strides[2] = shape[3];
+}
+
+int64_t check_offsets(const Tensor& offsets, const Tensor& rows, const char* what) {
+  const int32_t* values = ops::i32(offsets, what);
+  const int64_t sequences = offsets.elements() - 1;
+  if (offsets.device() != Device::cpu) return sequences;
+  bool good = sequences >= 0 && values[0] == 0 && values[sequences] == rows.shape().rows();
+  for (int64_t s = 0; good && s < sequences; ++s) good = values[s] <= values[s + 1];
+  if (!good) fail<ShapeError>("{} must rise from 0 to {} rows", what, rows.shape().rows());
+  return sequences;
+}
+
+kernels::Attention arguments(const Tensor& q, const Tensor& k, const Tensor& q_offsets, const Tensor& k_offsets,
+                             const AttentionOptions& options) {
+  const int64_t heads = options.heads, key_heads = options.key_heads ? options.key_heads : heads;
+  const int64_t width = heads > 0 ? q.shape().last() / heads : 0;
+  if (heads < 1 || key_heads < 1 || heads % key_heads || width * heads != q.shape().last() ||
+      k.shape().last() != key_heads * width)
+    fail<ShapeError>("attention: q {} and k {} do not fit {} heads over {} key heads", q.shape(), k.shape(), heads,
+                     key_heads);
+  const int64_t sequences = check_offsets(q_offsets, q, "attention: query offsets");
+  if (check_offsets(k_offsets, k, "attention: key offsets") != sequences)
+    fail<ShapeError>("attention: {} query sequences, {} key sequences", sequences, k_offsets.elements() - 1);
+  kernels::Attention args{};
+  args.sequences = sequences;
+  args.heads = heads;
+  args.key_heads = key_heads;
+  args.width = width;
+  args.q_offsets = ops::i32(q_offsets, "attention: query offsets");
+  args.k_offsets = ops::i32(k_offsets, "attention: key offsets");
+  args.q = ops::f32(q, "attention: q");
+  args.q_stride = q.shape().last();
+  args.k = ops::f32(k, "attention: k");
+  args.k_stride = k.shape().last();
+  args.scale = options.scale != 0 ? options.scale : static_cast<float>(1 / std::sqrt(static_cast<double>(width)));
+  args.causal = options.causal;
+  args.softcap = options.softcap;
+  args.bias = ops::f32(options.bias, "attention: bias");
+  strides_of(options.bias, "bias", sequences, heads, args.bias_strides);
+  if (options.mask.defined()) {
+    if (options.mask.dtype() != DType::boolean)
+      fail<ShapeError>("attention: the mask must be bool, not {}", name_of(options.mask.dtype()));
+    args.mask = static_cast<const uint8_t*>(options.mask.memory());
+  }
+  strides_of(options.mask, "mask", sequences, heads, args.mask_strides);
+  args.dropout = options.dropout;
+  return args;
+}
+
+}  // namespace
+
+AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& q_offsets,
+                          const Tensor& k_offsets, const AttentionOptions& options) {
+  kernels::Attention args = arguments(q, k, q_offsets, k_offsets, options);
+  args.value_width = v.shape().last() / args.key_heads;
+  if (v.shape().rows() != k.shape().rows() || args.value_width * args.key_heads != v.shape().last())
+    fail<ShapeError>("attention: v {} does not fit k {}", v.shape(), k.shape());
+  const int64_t tokens = q.shape().rows();
+  AttentionResult result{Tensor({tokens, args.heads * args.value_width}), Tensor({args.heads, tokens})};
+  args.v = ops::f32(v, "attention: v");
+  args.v_stride = v.shape().last();
+  args.out = ops::f32(result.out, "attention: out");
+  args.out_stride = result.out.size(1);
+  args.lse = ops::f32(result.lse, "attention: lse");
+  ops::run(&kernels::KernelTable::attention, args);
+
+  if (Tape::recording({&q, &k, &v})) {
+    // The closure keeps alive whatever `args` points to.
+    Tape::record({&result.out}, [=, out = result.out, lse = result.lse, id = result.out.id(), bias = options.bias,
+                                 mask = options.mask](Backward& backward) {
+      const Tensor dout = backward.gradient(id);
+      Tensor dq(q.shape()), dk(k.shape()), dv(v.shape());
+      ops::run(&kernels::KernelTable::attention_backward,
+               kernels::AttentionBackward{args, ops::f32(dout, "attention: dout"), ops::f32(dq, "attention: dq"),
+                                          ops::f32(dk, "attention: dk"), ops::f32(dv, "attention: dv"), args.q_stride,
+                                          args.k_stride, args.v_stride});
+      backward.add(q, dq);
+      backward.add(k, dk);
+      backward.add(v, dv);
+      (void)q_offsets, (void)k_offsets, (void)out, (void)lse, (void)bias, (void)mask;
+    });
+  }
+  return result;
+}
+
+Tensor attention_weights(const Tensor& q, const Tensor& k, const Tensor& lse, const Tensor& q_offsets,
+                         const Tensor& k_offsets, const AttentionOptions& options, int64_t sequence) {
+  kernels::Attention args = arguments(q, k, q_offsets, k_offsets, options);
+  if (sequence < 0 || sequence >= args.sequences)
+    fail<ShapeError>("attention_weights: sequence {} of {}", sequence, args.sequences);
+  if (lse.elements() != args.heads * q.shape().rows())
+    fail<ShapeError>("attention_weights: lse {} does not fit q {}", lse.shape(), q.shape());
+  args.lse = ops::f32(lse, "attention: lse");
+  const int32_t *from = q_offsets.data<int32_t>() + sequence, *keys = k_offsets.data<int32_t>() + sequence;
+  Tensor weights({args.heads, from[1] - from[0], keys[1] - keys[0]});
+  ops::run(&kernels::KernelTable::attention_weights,
+           kernels::AttentionWeights{args, sequence, ops::f32(weights, "attention: weights")});
+  return weights;
+}
+
+}  // namespace attend

@@ -1,0 +1,161 @@
+#include <attend/ops/arguments.hpp>
+#include <attend/ops/cross_entropy.hpp>
+
+#include <algorithm>
+
+namespace attend {
+namespace {
+
+// A slice of logits stays in a second-level cache's reach: 2 MB.
+constexpr int64_t slice_elements = int64_t{1} << 19;
+
+double counted(const Tensor& targets, int64_t rows, int64_t vocab, const CrossEntropyOptions& options) {
+  if (targets.elements() != rows)
+    fail<ShapeError>("cross_entropy: {} targets for {} rows of logits", targets.elements(), rows);
+  if (!(options.label_smoothing >= 0 && options.label_smoothing < 1))
+    fail<ConfigError>("cross_entropy: label smoothing {} is not in [0, 1)", options.label_smoothing);
+  int64_t count = 0;
+  for (int32_t target : targets.values<int32_t>()) {
+    if (target == options.ignore) continue;
+    if (target < 0 || target >= vocab) fail<ShapeError>("cross_entropy: target {} is outside [0, {})", target, vocab);
+    ++count;
+  }
+  if (!options.mean) return 1;
+  return options.count > 0 ? options.count : static_cast<double>(std::max<int64_t>(count, 1));
+}
+
+Tensor total(const Tensor& losses, double divisor) {
+  double sum = 0;
+  for (float loss : losses.values<float>()) sum += loss;
+  return Tensor::full({}, static_cast<float>(sum / divisor));
+}
+
+// Turns gradients made in the forward pass (for d loss = 1) into those for the loss's true gradient.
+void scale_by(const Tensor& gradient, const Tensor& dloss) {
+  const float factor = static_cast<float>(dloss.item());
+  if (factor == 1 || !gradient.defined()) return;
+  float* values = ops::f32(gradient, "cross_entropy: gradient");
+  ops::run(&kernels::KernelTable::axpby, kernels::Axpby{gradient.elements(), factor, values, 0, values});
+}
+
+}  // namespace
+
+Tensor cross_entropy(const Tensor& logits, const Tensor& targets, const CrossEntropyOptions& options, Tensor* losses) {
+  const int64_t rows = logits.shape().rows(), vocab = logits.shape().last();
+  const double divisor = counted(targets, rows, vocab, options);
+  const bool recording = Tape::recording({&logits});
+  Tensor each({rows}), gradient = recording ? Tensor(logits.shape()) : Tensor{};
+  kernels::SoftmaxCrossEntropy args{.rows = rows,
+                                    .vocab = vocab,
+                                    .logits = ops::f32(logits, "cross_entropy: logits"),
+                                    .ld = vocab,
+                                    .targets = ops::i32(targets, "cross_entropy: targets"),
+                                    .losses = ops::f32(each, "cross_entropy: losses")};
+  args.ignore = options.ignore;
+  args.label_smoothing = options.label_smoothing;
+  args.gradient = ops::f32(gradient, "cross_entropy: gradient");
+  args.gradient_scale = static_cast<float>(1 / divisor);
+  ops::run(&kernels::KernelTable::softmax_cross_entropy, args);
+  Tensor loss = total(each, divisor);
+  if (losses) *losses = each;
+  if (recording)
+    Tape::record({&loss}, [=, id = loss.id()](Backward& backward) {
+      scale_by(gradient, backward.gradient(id));
+      backward.add(logits, gradient);
+    });
+  return loss;
+}
+
+Tensor linear_cross_entropy(const Tensor& x, const Weight& weight, const Tensor& bias, const Tensor& targets,
+                            const CrossEntropyOptions& options) {
+  const Tensor& w = weight.tensor;
+  if (w.shape().rank() != 2 || x.shape().last() != w.size(1))
+    fail<ShapeError>("linear_cross_entropy: x {} does not fit W {}", x.shape(), w.shape());
+  const int64_t rows = x.shape().rows(), width = w.size(1), vocab = w.size(0);
+  if (bias.defined() && bias.elements() != vocab)
+    fail<ShapeError>("linear_cross_entropy: bias {} does not fit W {}", bias.shape(), w.shape());
+  const double divisor = counted(targets, rows, vocab, options);
+  const bool recording = Tape::recording({&x, &w, &bias});
+  Tensor dx = recording && x.tracked() ? Tensor(x.shape()) : Tensor{};
+  Tensor dw = recording && w.tracked() ? Tensor(w.shape()) : Tensor{};
+  Tensor db = recording && bias.tracked() ? Tensor(bias.shape()) : Tensor{};
+
+  const int64_t slice = std::clamp<int64_t>(slice_elements / std::max<int64_t>(vocab, 1), 64, 1024);
+  Tensor losses({rows}), logits({std::min(slice, rows), vocab});
+  float* z = ops::f32(logits, "linear_cross_entropy: logits");
+  const float *xs = ops::f32(x, "linear_cross_entropy: x"), *ws = ops::f32(w, "linear_cross_entropy: W");
+  for (int64_t begin = 0; begin < rows; begin += slice) {
+    const int64_t count = std::min(slice, rows - begin);
+    kernels::Matmul product{.m = count,
+                            .n = vocab,
+                            .k = width,
+                            .a = xs + begin * width,
+                            .lda = width,
+                            .a_transposed = false,
+                            .b = ws,
+                            .ldb = width,
+                            .b_transposed = true,
+                            .c = z,
+                            .ldc = vocab};
+    product.bias = ops::f32(bias, "linear_cross_entropy: bias");
+    product.packed_b = ops::f32(weight.packed, "linear_cross_entropy: packed W");
+    ops::run(&kernels::KernelTable::matmul, product);
+
+    kernels::SoftmaxCrossEntropy softmax{.rows = count,
+                                         .vocab = vocab,
+                                         .logits = z,
+                                         .ld = vocab,
+                                         .targets = ops::i32(targets, "linear_cross_entropy: targets") + begin,
+                                         .losses = ops::f32(losses, "linear_cross_entropy: losses") + begin};
+    softmax.ignore = options.ignore;
+    softmax.label_smoothing = options.label_smoothing;
+    softmax.gradient = recording ? z : nullptr;  // dz takes the place of z
+    softmax.gradient_scale = static_cast<float>(1 / divisor);
+    ops::run(&kernels::KernelTable::softmax_cross_entropy, softmax);
+
+    if (dx.defined())  // dx = dz·W
+      ops::run(&kernels::KernelTable::matmul,
+               kernels::Matmul{.m = count,
+                               .n = width,
+                               .k = vocab,
+                               .a = z,
+                               .lda = vocab,
+                               .a_transposed = false,
+                               .b = ws,
+                               .ldb = width,
+                               .b_transposed = false,
+                               .c = ops::f32(dx, "linear_cross_entropy: dx") + begin * width,
+                               .ldc = width});
+    if (dw.defined()) {  // dW += dzᵀ·x
+      kernels::Matmul args{.m = vocab,
+                           .n = width,
+                           .k = count,
+                           .a = z,
+                           .lda = vocab,
+                           .a_transposed = true,
+                           .b = xs + begin * width,
+                           .ldb = width,
+                           .b_transposed = false,
+                           .c = ops::f32(dw, "linear_cross_entropy: dW"),
+                           .ldc = width};
+      args.accumulate = begin > 0;
+      ops::run(&kernels::KernelTable::matmul, args);
+    }
+    if (db.defined())
+      ops::run(&kernels::KernelTable::column_sum,
+               kernels::ColumnSum{count, vocab, z, ops::f32(db, "linear_cross_entropy: db"), begin > 0});
+  }
+  Tensor loss = total(losses, divisor);
+  if (recording)
+    Tape::record({&loss}, [=, id = loss.id()](Backward& backward) {
+      const Tensor dloss = backward.gradient(id);
+      for (const auto& [input, gradient] : {std::pair{x, dx}, std::pair{w, dw}, std::pair{bias, db}}) {
+        if (!gradient.defined()) continue;
+        scale_by(gradient, dloss);
+        backward.add(input, gradient);
+      }
+    });
+  return loss;
+}
+
+}  // namespace attend

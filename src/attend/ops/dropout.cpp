@@ -1,0 +1,22 @@
+#include <attend/ops/arguments.hpp>
+#include <attend/ops/dropout.hpp>
+
+namespace attend {
+
+Tensor dropout(const Tensor& x, Dropout dropout) {
+  if (dropout.probability == 0) return x;
+  if (!(dropout.probability > 0 && dropout.probability < 1))
+    fail<ConfigError>("dropout: probability {} is not in [0, 1)", dropout.probability);
+  auto apply = [dropout](const Tensor& from) {
+    Tensor to(from.shape());
+    ops::run(&kernels::KernelTable::dropout,
+             kernels::DropoutApply{from.elements(), ops::f32(from, "dropout: x"), ops::f32(to, "dropout: y"), dropout});
+    return to;
+  };
+  Tensor y = apply(x);
+  if (Tape::recording({&x}))
+    Tape::record({&y}, [=, id = y.id()](Backward& backward) { backward.add(x, apply(backward.gradient(id))); });
+  return y;
+}
+
+}  // namespace attend

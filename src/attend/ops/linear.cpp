@@ -1,0 +1,97 @@
+#include <attend/ops/arguments.hpp>
+#include <attend/ops/linear.hpp>
+
+namespace attend {
+namespace {
+
+// These derivatives are functions of the output, the others need the value before the activation.
+bool derivative_from_output(Activation activation) {
+  return activation == Activation::relu || activation == Activation::tanh || activation == Activation::sigmoid;
+}
+
+}  // namespace
+
+Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias, Activation activation) {
+  const Tensor& w = weight.tensor;
+  if (w.shape().rank() != 2 || x.shape().rank() == 0 || x.shape().last() != w.size(1))
+    fail<ShapeError>("linear: x {} does not fit W {}", x.shape(), w.shape());
+  const int64_t rows = x.shape().rows(), in = w.size(1), out = w.size(0);
+  if (bias.defined() && bias.elements() != out)
+    fail<ShapeError>("linear: bias {} does not fit W {}", bias.shape(), w.shape());
+
+  const bool recording = Tape::recording({&x, &w, &bias});
+  const bool keep_before = recording && activation != Activation::none && !derivative_from_output(activation);
+  Tensor y(x.shape().with_last(out));
+  Tensor before = keep_before ? Tensor(y.shape()) : Tensor{};
+  kernels::Matmul product{.m = rows,
+                          .n = out,
+                          .k = in,
+                          .a = ops::f32(x, "linear: x"),
+                          .lda = in,
+                          .a_transposed = false,
+                          .b = ops::f32(w, "linear: W"),
+                          .ldb = in,
+                          .b_transposed = true,
+                          .c = ops::f32(y, "linear: y"),
+                          .ldc = out};
+  product.bias = ops::f32(bias, "linear: bias");
+  product.activation = activation;
+  product.before = ops::f32(before, "linear: z");
+  product.packed_b = ops::f32(weight.packed, "linear: packed W");
+  ops::run(&kernels::KernelTable::matmul, product);
+
+  if (recording) {
+    Tensor output = derivative_from_output(activation) ? y : Tensor{};
+    Tape::record({&y}, [=, id = y.id()](Backward& backward) {
+      Tensor dz = backward.gradient(id);
+      if (activation != Activation::none) {
+        const Tensor dy = dz;
+        dz = Tensor(dy.shape());
+        ops::run(&kernels::KernelTable::activation_backward,
+                 kernels::ActivationBackward{dy.elements(), activation, ops::f32(dy, "linear: dy"),
+                                             ops::f32(output, "linear: y"), ops::f32(before, "linear: z"),
+                                             ops::f32(dz, "linear: dz")});
+      }
+      if (backward.wants(x)) {
+        auto [dx, accumulate] = backward.target(x);
+        kernels::Matmul args{.m = rows,
+                             .n = in,
+                             .k = out,
+                             .a = ops::f32(dz, "linear: dz"),
+                             .lda = out,
+                             .a_transposed = false,
+                             .b = ops::f32(w, "linear: W"),
+                             .ldb = in,
+                             .b_transposed = false,
+                             .c = ops::f32(dx, "linear: dx"),
+                             .ldc = in};
+        args.accumulate = accumulate;
+        ops::run(&kernels::KernelTable::matmul, args);
+      }
+      if (backward.wants(w)) {
+        auto [dw, accumulate] = backward.target(w);
+        kernels::Matmul args{.m = out,
+                             .n = in,
+                             .k = rows,
+                             .a = ops::f32(dz, "linear: dz"),
+                             .lda = out,
+                             .a_transposed = true,
+                             .b = ops::f32(x, "linear: x"),
+                             .ldb = in,
+                             .b_transposed = false,
+                             .c = ops::f32(dw, "linear: dW"),
+                             .ldc = in};
+        args.accumulate = accumulate;
+        ops::run(&kernels::KernelTable::matmul, args);
+      }
+      if (backward.wants(bias)) {
+        auto [db, accumulate] = backward.target(bias);
+        ops::run(&kernels::KernelTable::column_sum,
+                 kernels::ColumnSum{rows, out, ops::f32(dz, "linear: dz"), ops::f32(db, "linear: db"), accumulate});
+      }
+    });
+  }
+  return y;
+}
+
+}  // namespace attend

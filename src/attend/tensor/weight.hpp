@@ -1,0 +1,23 @@
+// A matrix that is used many times: the tensor as it lies, and optionally the form the matrix product likes best.
+#pragma once
+
+#include <attend/tensor/tensor.hpp>
+
+namespace attend {
+
+/// A Linear's weight [out, in]. Training uses `tensor` alone; inference packs once and keeps both.
+struct Weight {
+  Tensor tensor;
+  Tensor packed;  ///< panels of this machine's matrix product, or undefined; stale once `tensor` changes
+
+  Weight() = default;
+  Weight(Tensor values) : tensor(std::move(values)) {}  // NOLINT: a tensor is a weight
+
+  bool defined() const noexcept { return tensor.defined(); }
+  const Shape& shape() const noexcept { return tensor.shape(); }
+  /// Packs for the current context's kernels.
+  void pack();
+  void unpack() { packed = {}; }
+};
+
+}  // namespace attend
