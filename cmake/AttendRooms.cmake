@@ -1,6 +1,8 @@
-# A room is a folder of src/attend. Rooms are listed once, lowest layer first; a room may include only rooms of lower
-# layers and its own (tests/layers_test.cmake reads the #include lines and holds the code to this).
-set(ATTEND_ROOMS base kernels text metrics tensor ops io data nn models generate tasks train inspect)
+# A room is a folder of src/attend, with its layer. A room may include only rooms of lower layers and its own:
+# tests/layers_test.cpp reads this list and the #include lines and holds the code to it.
+set(ATTEND_LAYERS base=1 kernels=2 text=2 metrics=2 tensor=3 ops=4 io=4 data=4 nn=5 models=6 generate=7 tasks=8 train=9
+    inspect=9)
+list(TRANSFORM ATTEND_LAYERS REPLACE "=.*" "" OUTPUT_VARIABLE ATTEND_ROOMS)
 
 # attend_room(NAME): an object library of every source in src/attend/NAME (but kernels/cpu, compiled per level).
 function(attend_room NAME)
@@ -29,7 +31,8 @@ function(attend_kernel_level LEVEL)
 endfunction()
 
 # attend_tests(ROOM): tests/ROOM/*_test.cpp become ctest "ROOM"; *_golden_test.cpp become "golden.ROOM".
-# They link the rooms up to ROOM, so a change above it does not rebuild them.
+# They link the rooms up to ROOM, so a change above it does not rebuild them. The tests of "apps" link the whole library
+# and find the command in the environment variable ATTEND_BINARY.
 function(attend_tests ROOM)
   file(GLOB ALL CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${ROOM}/*_test.cpp)
   set(GOLDEN ${ALL})
@@ -63,6 +66,10 @@ function(attend_tests ROOM)
       target_include_directories(test_${KIND}${ROOM} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
       target_link_libraries(test_${KIND}${ROOM} PRIVATE attend_options ${OBJECTS} attend_dependencies)
       add_test(NAME ${NAME} COMMAND test_${KIND}${ROOM} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+      if(ROOM STREQUAL "apps" AND TARGET attend_cli)
+        add_dependencies(test_${KIND}${ROOM} attend_cli)
+        set_tests_properties(${NAME} PROPERTIES ENVIRONMENT "ATTEND_BINARY=$<TARGET_FILE:attend_cli>")
+      endif()
     endif()
   endforeach()
 endfunction()

@@ -1,0 +1,16 @@
+# Installs the build into a folder of its own, then builds and runs the consumer outside the tree against nothing else.
+set(ROOT ${BUILD}/consumer)
+file(REMOVE_RECURSE ${ROOT})
+file(COPY ${SOURCE}/CMakeLists.txt ${SOURCE}/main.cpp DESTINATION ${ROOT}/source)
+function(run)
+  execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${ROOT}/prefix)
+run(${CMAKE_COMMAND} -S ${ROOT}/source -B ${ROOT}/build -G Ninja -DCMAKE_BUILD_TYPE=Release
+  -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_PREFIX_PATH=${ROOT}/prefix)
+file(STRINGS ${ROOT}/build/CMakeCache.txt FOUND REGEX "^attend_DIR:")
+if(NOT FOUND MATCHES "=${ROOT}/prefix/")
+  message(FATAL_ERROR "the consumer found another attend: ${FOUND}")
+endif()
+run(${CMAKE_COMMAND} --build ${ROOT}/build)
+run(${ROOT}/build/consumer)

@@ -1,0 +1,18 @@
+# A shared inline function that was compiled for one instruction-set level may be the copy that the linker keeps for
+# everybody, and then older machines crash. So the kernels' objects must define no weak symbol that lacks the level's name.
+set(BAD)
+foreach(OBJECT ${OBJECTS})
+  execute_process(COMMAND ${NM} --demangle --defined-only ${OBJECT} OUTPUT_VARIABLE SYMBOLS COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCHALL "[0-9a-f]+ [WVu] [^\n]+" WEAK "${SYMBOLS}")
+  list(FILTER WEAK EXCLUDE REGEX "${LEVEL}|DW\\.ref\\.__gxx_personality")
+  foreach(SYMBOL ${WEAK})
+    get_filename_component(NAME ${OBJECT} NAME)
+    list(APPEND BAD "${NAME}: ${SYMBOL}")
+  endforeach()
+endforeach()
+if(BAD)
+  list(JOIN BAD "\n  " TEXT)
+  message(FATAL_ERROR "kernels of level ${LEVEL} define symbols shared with the rest of the program:\n  ${TEXT}")
+endif()
+list(LENGTH OBJECTS COUNT)
+message(STATUS "${COUNT} objects of level ${LEVEL} keep to themselves")
