@@ -44,7 +44,7 @@ class Shape {
 
 }  // namespace attend
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 template <>
 struct fmt::formatter<attend::Shape> : fmt::formatter<std::string> {
   auto format(const attend::Shape& shape, format_context& context) const {
