@@ -1,0 +1,108 @@
+// Softmax, log-softmax and the fused softmax + cross-entropy with label smoothing. Sums of a row are taken in f32 over
+// slices and added in double precision, so that long vocabularies lose nothing.
+#include "attend/kernels/cpu/entries.hpp"
+#include "attend/kernels/cpu/math.hpp"
+
+namespace attend::kernels::ATTEND_LEVEL {
+namespace {
+
+constexpr int64_t kSlice = 64 * kLanes;
+
+// The lanes that exist; `otherwise` in the rest.
+ATTEND_INLINE Vec load_or(const float* p, AllLanes, float) { return load(p); }
+ATTEND_INLINE Vec load_or(const float* p, int64_t n, float otherwise) {
+  return select(lane_numbers() < static_cast<int32_t>(n), load(p, n), splat(otherwise));
+}
+
+float row_max(const float* x, int64_t columns) {
+  Vec a = splat(-kInfinity), b = a;
+  int64_t j = 0;
+  for (; j + 2 * kLanes <= columns; j += 2 * kLanes) {
+    a = max(a, load(x + j));
+    b = max(b, load(x + j + kLanes));
+  }
+  for_vectors(j, columns, [&](int64_t i, auto n) { a = max(a, load_or(x + i, n, -kInfinity)); });
+  return max_of(max(a, b));
+}
+
+// Σ e^(x - max); with y, the terms are kept there (y may be x).
+double exp_sum(const float* x, int64_t columns, float max, float* y) {
+  double total = 0;
+  for (int64_t begin = 0; begin < columns; begin += kSlice) {
+    Vec part{};
+    for_vectors(begin, smaller(begin + kSlice, columns), [&](int64_t j, auto n) {
+      const Vec e = exp(load_or(x + j, n, -kInfinity) - max);
+      part += e;
+      if (y != nullptr) store(y + j, e, n);
+    });
+    total += static_cast<double>(sum(part));
+  }
+  return total;
+}
+
+double plain_sum(const float* x, int64_t columns) {
+  double total = 0;
+  for (int64_t begin = 0; begin < columns; begin += kSlice) {
+    Vec part{};
+    for_vectors(begin, smaller(begin + kSlice, columns), [&](int64_t j, auto n) { part += load(x + j, n); });
+    total += static_cast<double>(sum(part));
+  }
+  return total;
+}
+
+constexpr int64_t rows_per_tile(int64_t columns) { return larger(1, 8192 / larger(1, columns)); }
+
+}  // namespace
+
+void softmax(KernelContext& context, const Softmax& p) noexcept {
+  if (p.columns == 0) return;
+  const int64_t block = rows_per_tile(p.columns);
+  parallel_for(*context.pool, divide_up(p.rows, block), 1, [&](int64_t first, int64_t last, int) {
+    for (int64_t row = first * block; row < smaller(last * block, p.rows); ++row) {
+      const float* x = p.x + row * p.ldx;
+      float* y = p.y + row * p.ldy;
+      const float max = row_max(x, p.columns);
+      if (p.log) {
+        const float lse = static_cast<float>(__builtin_log(exp_sum(x, p.columns, max, nullptr)));
+        for_vectors(0, p.columns, [&](int64_t j, auto n) { store(y + j, (load(x + j, n) - max) - lse, n); });
+      } else {
+        const float factor = static_cast<float>(1 / exp_sum(x, p.columns, max, y));
+        for_vectors(0, p.columns, [&](int64_t j, auto n) { store(y + j, load(y + j, n) * factor, n); });
+      }
+    }
+  });
+}
+
+// d loss/d x_j = softmax(x)_j - (1-ε)·[j = target] - ε/V
+void softmax_cross_entropy(KernelContext& context, const SoftmaxCrossEntropy& p) noexcept {
+  if (p.vocab == 0) return;
+  const int64_t block = rows_per_tile(p.vocab);
+  const float smoothing = p.label_smoothing;
+  parallel_for(*context.pool, divide_up(p.rows, block), 1, [&](int64_t first, int64_t last, int) {
+    for (int64_t row = first * block; row < smaller(last * block, p.rows); ++row) {
+      const float* x = p.logits + row * p.ld;
+      float* gradient = p.gradient != nullptr ? p.gradient + row * p.ld : nullptr;
+      const int32_t target = p.targets[row];
+      if (target == p.ignore) {
+        p.losses[row] = 0;
+        if (gradient != nullptr) __builtin_memset(gradient, 0, static_cast<size_t>(p.vocab) * sizeof(float));
+        continue;
+      }
+      const float max = row_max(x, p.vocab), at_target = x[target];
+      const double mean = smoothing != 0 ? plain_sum(x, p.vocab) / static_cast<double>(p.vocab) : 0;
+      const double total = exp_sum(x, p.vocab, max, gradient);
+      const double lse = static_cast<double>(max) + __builtin_log(total), epsilon = static_cast<double>(smoothing);
+      p.losses[row] =
+          static_cast<float>((1 - epsilon) * (lse - static_cast<double>(at_target)) + epsilon * (lse - mean));
+      if (gradient == nullptr) continue;
+      const float factor = static_cast<float>(static_cast<double>(p.gradient_scale) / total);
+      const float floor = p.gradient_scale * smoothing / static_cast<float>(p.vocab);
+      for_vectors(0, p.vocab, [&](int64_t j, auto n) {
+        store(gradient + j, fma(load(gradient + j, n), splat(factor), splat(-floor)), n);
+      });
+      gradient[target] -= p.gradient_scale * (1 - smoothing);
+    }
+  });
+}
+
+}  // namespace attend::kernels::ATTEND_LEVEL
