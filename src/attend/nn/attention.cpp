@@ -1,0 +1,158 @@
+#include <attend/nn/attention.hpp>
+#include <attend/nn/cache.hpp>
+#include <attend/ops/arguments.hpp>
+#include <attend/ops/attention.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace attend {
+namespace {
+
+// softmax weights of all sequences: [heads, Tq, Tk] of one, [sequences, heads, Tq, Tk] padded with 0 of several.
+Tensor all_weights(const Tensor& q, const Tensor& k, const Tensor& lse, const Sequences& queries, const Sequences& keys,
+                   const AttentionOptions& options) {
+  const int64_t count = queries.count();
+  if (count == 1) return attention_weights(q, k, lse, queries.offsets, keys.offsets, options, 0);
+  std::vector<Tensor> each;
+  int64_t most_queries = 0, most_keys = 0;
+  for (int64_t s = 0; s < count; ++s) {
+    each.push_back(attention_weights(q, k, lse, queries.offsets, keys.offsets, options, s));
+    most_queries = std::max(most_queries, each.back().size(1));
+    most_keys = std::max(most_keys, each.back().size(2));
+  }
+  Tensor all = Tensor::zeros({count, options.heads, most_queries, most_keys});
+  for (int64_t s = 0; s < count; ++s) {
+    const Tensor& one = each[static_cast<size_t>(s)];
+    const float* from = one.data<float>();
+    for (int64_t h = 0; h < options.heads; ++h)
+      for (int64_t i = 0; i < one.size(1); ++i, from += one.size(2))
+        std::copy_n(from, one.size(2), all.data<float>() + ((s * options.heads + h) * most_queries + i) * most_keys);
+  }
+  return all;
+}
+
+// weights·V with weights that somebody edited: the plain sum, head by head.
+Tensor weighted_sum(const Tensor& weights, const Tensor& v, const Sequences& queries, const Sequences& keys,
+                    int64_t heads) {
+  Tensor out = Tensor::zeros({queries.tokens(), v.size(1)});
+  const int64_t width = v.size(1) / heads, most_queries = weights.size(-2), most_keys = weights.size(-1);
+  const int32_t *q_offsets = queries.offsets.data<int32_t>(), *k_offsets = keys.offsets.data<int32_t>();
+  for (int64_t s = 0; s < queries.count(); ++s)
+    for (int64_t h = 0; h < heads; ++h)
+      for (int64_t i = 0; i < q_offsets[s + 1] - q_offsets[s]; ++i)
+        for (int64_t j = 0; j < k_offsets[s + 1] - k_offsets[s]; ++j) {
+          const float weight = weights.data<float>()[((s * heads + h) * most_queries + i) * most_keys + j];
+          const float* value = v.data<float>() + (k_offsets[s] + j) * v.size(1) + h * width;
+          float* to = out.data<float>() + (q_offsets[s] + i) * v.size(1) + h * width;
+          for (int64_t d = 0; d < width; ++d) to[d] += weight * value[d];
+        }
+  return out;
+}
+
+}  // namespace
+
+Tensor MultiHeadAttention::attend(Pass& pass, const Tensor& x, const Sequences& sequences, const Tensor& memory,
+                                  const Sequences& sources, bool causal) const {
+  const Tensor q = pass.observe("query", query(x)), k = pass.observe("key", key(memory)),
+               v = pass.observe("value", value(memory));
+  AttentionOptions options{.heads = heads, .causal = causal, .dropout = pass.dropout(dropout, "weights")};
+  AttentionResult result = attention(q, k, v, sequences.offsets, sources.offsets, options);
+  if (pass.wants("weights") || pass.edits("weights")) {
+    const Tensor weights = pass.observe("weights", all_weights(q, k, result.lse, sequences, sources, options));
+    if (pass.edits("weights")) result.out = weighted_sum(weights, v, sequences, sources, heads);
+  }
+  return out(pass.observe("mixed", result.out));
+}
+
+Tensor MultiHeadAttention::attend_cached(Pass& pass, const Tensor& x, const Sequences& sequences, bool source) const {
+  Cache& cache = *pass.cache;
+  PagedStore& store = source ? cache.source() : cache.self();
+  const Cache::View& view = source ? cache.source_view() : cache.self_view();
+  const Tensor q = pass.observe("query", query(x));
+  if (!source) {
+    const Tensor k = pass.observe("key", key(x)), v = pass.observe("value", value(x));
+    const int32_t* offsets = sequences.offsets.data<int32_t>();
+    for (size_t i = 0; i < cache.active().size(); ++i) {
+      const PagedStore::Sequence& sequence = cache.self_sequence(cache.active()[i]);
+      const int64_t count = cache.counts()[i], row = offsets[i];
+      store.write(layer, sequence, sequence.length - count, k.data<float>() + row * k.size(1),
+                  v.data<float>() + row * v.size(1), count);
+    }
+  }
+  const int64_t width = q.size(1) / heads, value_width = store.value_width() / heads;
+  Tensor mixed({q.size(0), heads * value_width});
+  Tensor lse = pass.wants("weights") ? Tensor({heads, q.size(0)}) : Tensor{};
+  kernels::AttentionCached args{};
+  args.sequences = sequences.count();
+  args.heads = args.key_heads = heads;
+  args.width = width;
+  args.value_width = value_width;
+  args.page_size = PagedStore::page_size;
+  args.max_pages = view.max_pages;
+  args.q_offsets = ops::i32(sequences.offsets, "attention: offsets");
+  args.lengths = ops::i32(view.lengths, "attention: lengths");
+  args.page_table = ops::i32(view.pages, "attention: pages");
+  args.q = ops::f32(q, "attention: q");
+  args.q_stride = q.size(1);
+  args.k_pages = store.keys(layer);
+  args.v_pages = store.values(layer);
+  args.k_stride = store.key_width();
+  args.v_stride = store.value_width();
+  args.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(width)));
+  args.causal = !source;
+  args.out = ops::f32(mixed, "attention: out");
+  args.out_stride = mixed.size(1);
+  args.lse = ops::f32(lse, "attention: lse");
+  ops::run(&kernels::KernelTable::attention_cached, args);
+  if (lse.defined()) {  // weights [sequences, heads, Tq, Tk] from the pages
+    int64_t most_queries = 1, most_keys = 1;
+    const int32_t *offsets = args.q_offsets, *lengths = args.lengths;
+    for (int64_t s = 0; s < args.sequences; ++s) {
+      most_queries = std::max<int64_t>(most_queries, offsets[s + 1] - offsets[s]);
+      most_keys = std::max<int64_t>(most_keys, lengths[s]);
+    }
+    Tensor weights = Tensor::zeros({args.sequences, heads, most_queries, most_keys});
+    for (int64_t s = 0; s < args.sequences; ++s)
+      for (int64_t h = 0; h < heads; ++h)
+        for (int64_t i = 0; i < offsets[s + 1] - offsets[s]; ++i) {
+          const int64_t row = offsets[s] + i,
+                        last = args.causal ? lengths[s] - (offsets[s + 1] - offsets[s]) + i : lengths[s] - 1;
+          for (int64_t j = 0; j <= last; ++j) {
+            const int64_t at = args.page_table[s * view.max_pages + j / PagedStore::page_size] * PagedStore::page_size +
+                               j % PagedStore::page_size;
+            float score = 0;
+            for (int64_t d = 0; d < width; ++d)
+              score += args.q[row * args.q_stride + h * width + d] * args.k_pages[at * args.k_stride + h * width + d];
+            weights.data<float>()[((s * heads + h) * most_queries + i) * most_keys + j] =
+                std::exp(score * args.scale - lse.data<float>()[h * q.size(0) + row]);
+          }
+        }
+    pass.observe("weights", args.sequences == 1 ? weights.view({heads, most_queries, most_keys}) : weights);
+  }
+  return out(pass.observe("mixed", mixed));
+}
+
+Tensor MultiHeadAttention::self(Pass& pass, const Tensor& x, const Sequences& sequences, bool causal) const {
+  Pass::Scope scope(pass, "attention");
+  if (pass.cache && causal) return attend_cached(pass, x, sequences, false);
+  return attend(pass, x, sequences, x, sequences, causal);
+}
+
+Tensor MultiHeadAttention::cross(Pass& pass, const Tensor& x, const Sequences& sequences, const Tensor& memory,
+                                 const Sequences& sources) const {
+  Pass::Scope scope(pass, "cross");
+  if (pass.cache) return attend_cached(pass, x, sequences, true);
+  return attend(pass, x, sequences, memory, sources, false);
+}
+
+void MultiHeadAttention::remember(Cache& cache, std::span<const int> slots, const Tensor& memory,
+                                  const Sequences& sources) const {
+  const Tensor k = key(memory), v = value(memory);
+  const int32_t* offsets = sources.offsets.data<int32_t>();
+  for (size_t s = 0; s < slots.size(); ++s)
+    cache.source().write(layer, cache.source_sequence(slots[s]), 0, k.data<float>() + offsets[s] * k.size(1),
+                         v.data<float>() + offsets[s] * v.size(1), offsets[s + 1] - offsets[s]);
+}
+
+}  // namespace attend
