@@ -1,9 +1,11 @@
 // Every file of golden/interop/safetensors_*: the library's verdict, its metadata and its values.
 #include <attend/base/error.hpp>
-#include <attend/io/config.hpp>
+#include <attend/base/json.hpp>
 #include <attend/io/safetensors.hpp>
 
 #include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <cstring>
@@ -61,7 +63,7 @@ bool same(double a, const nlohmann::json& expected) {
 
 TEST_CASE("safetensors: verdict, metadata and values of every file") {
   const auto folder = attend::testing::golden_folder() / "interop";
-  const auto index = read_json_file(folder / "safetensors_index.json");
+  const auto index = read_json(folder / "safetensors_index.json");
   int good = 0, bad = 0;
   for (const auto& expected : index.at("files")) {
     const auto name = expected.at("file").get<std::string>();
@@ -108,7 +110,7 @@ TEST_CASE("sharded folders open as one view with every tensor of their index") {
     ++count;
     CAPTURE(entry.path().string());
     const auto weights = WeightFiles::open(entry.path());
-    const auto index = read_json_file(entry.path() / "model.safetensors.index.json");
+    const auto index = read_json(entry.path() / "model.safetensors.index.json");
     CHECK(weights.names().size() == index.at("weight_map").size());
     int64_t elements = 0;
     for (const auto& name : weights.names()) elements += weights.tensor(name).elements();

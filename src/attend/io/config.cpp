@@ -1,30 +1,8 @@
 #include <attend/base/file.hpp>
+#include <attend/base/json.hpp>
 #include <attend/io/config.hpp>
 
 namespace attend {
-namespace {
-
-constexpr int64_t max_json_bytes = int64_t{64} << 20;
-constexpr int max_json_depth = 100;
-
-}  // namespace
-
-nlohmann::json read_json_file(const std::filesystem::path& path) {
-  const std::string text = read_file(path, max_json_bytes);
-  const auto bounded = [&](int depth, auto, const auto&) {
-    if (depth > max_json_depth) fail<FormatError>("{}: JSON nested deeper than {}", path.string(), max_json_depth);
-    return true;
-  };
-  // The messages of nlohmann::json quote the file, control characters included.
-  try {
-    return nlohmann::json::parse(text, bounded);
-  } catch (const nlohmann::json::parse_error& error) {
-    fail<FormatError>("{}: not valid JSON (near byte {})", path.string(), error.byte);
-  } catch (const nlohmann::json::exception&) {
-    fail<FormatError>("{}: JSON with a number beyond double", path.string());
-  }
-}
-
 void write_json_file(const std::filesystem::path& path, const nlohmann::json& value) {
   std::string text;
   try {
@@ -39,7 +17,7 @@ Config::Config(nlohmann::json object, std::string name) : object_(std::move(obje
   if (!object_.is_object()) fail<ConfigError>("{}: not a JSON object", name_);
 }
 
-Config Config::read(const std::filesystem::path& path) { return Config(read_json_file(path), path.string()); }
+Config Config::read(const std::filesystem::path& path) { return Config(read_json(path), path.string()); }
 
 const nlohmann::json* Config::find(std::string_view key) const {
   asked_.emplace(key);

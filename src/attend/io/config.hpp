@@ -2,11 +2,14 @@
 #pragma once
 
 #include <attend/base/error.hpp>
+#include <attend/base/json.hpp>
 
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
+#include <limits>
 #include <optional>
 #include <set>
 #include <string>
@@ -16,9 +19,6 @@
 
 namespace attend {
 
-/// Reads a JSON file of at most 64 MiB, nested at most 100 deep. Throws SystemError for an unreadable file and
-/// FormatError "PATH: …" for anything that is not JSON.
-nlohmann::json read_json_file(const std::filesystem::path& path);
 /// Replaces `path` as a whole by the indented JSON.
 void write_json_file(const std::filesystem::path& path, const nlohmann::json& value);
 
@@ -28,6 +28,7 @@ class Config {
  public:
   /// `name` (usually the path) appears in errors.
   Config(nlohmann::json object, std::string name);
+  /// Throws what read_json throws, and ConfigError if the file does not hold an object.
   static Config read(const std::filesystem::path& path);
 
   bool has(std::string_view key) const;
