@@ -1,0 +1,184 @@
+#include <algorithm>
+
+#include "kernels/attention_reference.hpp"
+
+namespace attend::kernels::test {
+namespace {
+
+std::vector<AttentionCase> cases() {
+  std::vector<AttentionCase> list;
+  const auto add = [&](const char* name, auto change) {
+    AttentionCase c;
+    c.name = name;
+    c.queries = {5, 1, 0, 17, 33}, c.keys = {5, 1, 0, 17, 33};
+    change(c);
+    c.prepare();
+    list.push_back(c);
+  };
+  add("plain", [](auto&) {});
+  add("nothing", [](auto& c) { c.queries = {}, c.keys = {}; });
+  add("causal", [](auto& c) { c.causal = true; });
+  add("cross", [](auto& c) { c.queries = {3, 40, 1, 4}, c.keys = {20, 9, 70, 0}; });
+  add("causal, aligned to the end", [](auto& c) { c.causal = true, c.queries = {3, 9, 12}, c.keys = {20, 9, 5}; });
+  add("odd widths", [](auto& c) { c.width = 5, c.value_width = 3, c.heads = 3, c.key_heads = 3; });
+  add("width 32", [](auto& c) { c.width = c.value_width = 32, c.heads = 8, c.key_heads = 8; });
+  add("width 64, causal", [](auto& c) { c.width = c.value_width = 64, c.causal = true; });
+  add("width 80 and 20", [](auto& c) { c.width = 80, c.value_width = 20; });
+  add("width 1", [](auto& c) { c.width = c.value_width = 1; });
+  add("wide values", [](auto& c) { c.width = 7, c.value_width = 129; });
+  add("grouped heads", [](auto& c) { c.heads = 6, c.key_heads = 2; });
+  add("one key head, causal", [](auto& c) { c.heads = 4, c.key_heads = 1, c.causal = true; });
+  add("long", [](auto& c) { c.queries = {150, 300}, c.keys = {310, 300}; });
+  add("long, causal", [](auto& c) { c.queries = c.keys = {290}, c.causal = true, c.width = c.value_width = 16; });
+  add("long, causal, aligned", [](auto& c) { c.queries = {140, 200}, c.keys = {333, 90}, c.causal = true; });
+  add("large scores", [](auto& c) { c.magnitude = 12, c.queries = c.keys = {200}; });
+  add("softcap", [](auto& c) { c.softcap = 1.5f, c.magnitude = 3; });
+  add("bias", [](auto& c) { c.with_bias = true; });
+  add("mask", [](auto& c) { c.with_mask = true; });
+  add("everything", [](auto& c) {
+    c.with_bias = c.with_mask = c.causal = true, c.softcap = 2, c.heads = 4, c.queries = {7, 150}, c.keys = {9, 170};
+  });
+  add("dropout", [](auto& c) { c.dropout = {0.25f, 77}, c.queries = {3, 12}, c.keys = {5, 12}; });
+  add("dropout, causal, grouped", [](auto& c) {
+    c.dropout = {0.5f, 3}, c.heads = 4, c.causal = true, c.queries = {10}, c.keys = {140};
+  });
+  return list;
+}
+
+TEST_CASE("attention equals its formula; dead rows give 0 and -inf") {
+  for (const AttentionCase& c : cases()) {
+    INFO(c.name);
+    const AttentionReference r = reference_attention(c);
+    Doubles expected = r.out;
+    expected.insert(expected.end(), r.lse.begin(), r.lse.end());
+    on_every_level(
+        [&](KernelContext& context) {
+          Floats out(r.out.size()), lse(r.lse.size(), NAN);
+          context.table->attention(context, c.args(out, lse));
+          return joined({out, lse});
+        },
+        [&](const Floats& all) { CHECK(deviation(all, expected) < (c.magnitude > 4 ? 2e-5 : 2e-6)); });
+  }
+}
+
+TEST_CASE("attention backward equals its formula") {
+  for (const AttentionCase& c : cases()) {
+    INFO(c.name);
+    const AttentionReference r = reference_attention(c);
+    Doubles expected;
+    for (const Doubles* part : {&r.dq, &r.dk, &r.dv}) expected.insert(expected.end(), part->begin(), part->end());
+    on_every_level(
+        [&](KernelContext& context) {
+          Floats out(r.out.size()), lse(r.lse.size());
+          AttentionBackward b{};
+          b.forward = c.args(out, lse);
+          context.table->attention(context, b.forward);
+          Floats dq(c.q.size(), NAN), dk(c.k.size(), NAN), dv(c.v.size(), NAN);
+          // What lies between the heads of a row is not the kernel's: make it 0 for the comparison.
+          const auto clear_gaps = [](Floats& x, int64_t stride, int64_t used) {
+            for (size_t i = 0; i < x.size(); ++i)
+              if (int64_t(i) % stride >= used) {
+                CHECK(std::isnan(x[i]));
+                x[i] = 0;
+              }
+          };
+          b.dout = c.dout.data(), b.dq = dq.data(), b.dk = dk.data(), b.dv = dv.data();
+          b.dq_stride = c.q_stride, b.dk_stride = c.k_stride, b.dv_stride = c.v_stride;
+          context.table->attention_backward(context, b);
+          clear_gaps(dq, c.q_stride, c.heads * c.width);
+          clear_gaps(dk, c.k_stride, c.key_heads * c.width);
+          clear_gaps(dv, c.v_stride, c.key_heads * c.value_width);
+          return joined({dq, dk, dv});
+        },
+        [&](const Floats& all) { CHECK(deviation(all, expected) < (c.magnitude > 4 ? 5e-5 : 5e-6)); });
+  }
+}
+
+TEST_CASE("attention weights are those of the formula") {
+  for (const AttentionCase& c : cases())
+    for (size_t s = 0; s < c.queries.size(); ++s) {
+      INFO(c.name << ", sequence " << s);
+      const AttentionReference r = reference_attention(c);
+      on_every_level(
+          [&](KernelContext& context) {
+            Floats out(r.out.size()), lse(r.lse.size()), weights(r.weights[s].size(), NAN);
+            AttentionWeights w{};
+            w.forward = c.args(out, lse);
+            context.table->attention(context, w.forward);
+            w.sequence = int64_t(s), w.weights = weights.data();
+            context.table->attention_weights(context, w);
+            return weights;
+          },
+          [&](const Floats& weights) { CHECK(deviation(weights, r.weights[s]) < (c.magnitude > 4 ? 2e-5 : 2e-6)); });
+    }
+}
+
+// A sequence must not feel its neighbours in the batch.
+TEST_CASE("attention of a sequence has the same bits alone and packed") {
+  AttentionCase c;
+  c.queries = c.keys = {20, 45, 7}, c.causal = true, c.width = c.value_width = 32;
+  c.prepare();
+  for (const KernelTable* table : levels()) {
+    KernelContext& context = machine(*table, 2);
+    Floats out(size_t(c.q_rows() * c.out_stride)), lse(size_t(c.heads * c.q_rows()));
+    context.table->attention(context, c.args(out, lse));
+    Floats alone(size_t(45 * c.out_stride)), lse_alone(size_t(c.heads * 45));
+    Attention p = c.args(alone, lse_alone);
+    const int32_t offsets[] = {0, 45};
+    p.sequences = 1, p.q_offsets = p.k_offsets = offsets;
+    p.q += 20 * c.q_stride, p.k += 20 * c.k_stride, p.v += 20 * c.v_stride;
+    context.table->attention(context, p);
+    CHECK(same_bits(alone, slice(out, size_t(20 * c.out_stride), alone.size())));
+  }
+}
+
+TEST_CASE("cached attention reads pages and agrees with attention") {
+  for (int64_t page_size : {1, 4, 16})
+    for (int variant = 0; variant < 5; ++variant) {
+      AttentionCase c;
+      c.queries = {1, 3, 1, 2}, c.keys = {9, 3, 41, 0}, c.heads = 4, c.key_heads = variant == 1 ? 2 : 4;
+      c.causal = variant != 2;
+      c.width = c.value_width = variant == 3 ? 5 : 32;
+      if (variant == 4) c.softcap = 1.2f;
+      c.prepare();
+      INFO("page size " << page_size << " variant " << variant);
+      const int64_t max_pages = 41 / page_size + 1;
+      // Pages in an order that has nothing to do with the sequences.
+      std::vector<int32_t> pages(size_t(4 * max_pages));
+      for (size_t i = 0; i < pages.size(); ++i) pages[i] = int32_t((i * 7 + 3) % pages.size());
+      if (pages.size() % 7 == 0)
+        for (size_t i = 0; i < pages.size(); ++i) pages[i] = int32_t(pages.size() - 1 - i);
+      Floats k_pages(size_t(4 * max_pages * page_size * c.k_stride), NAN), v_pages(k_pages.size() * 2, NAN);
+      std::vector<int32_t> lengths;
+      for (size_t s = 0; s < 4; ++s) {
+        lengths.push_back(int32_t(c.keys[s]));
+        for (int64_t j = 0; j < c.keys[s]; ++j) {
+          const int64_t at = pages[s * size_t(max_pages) + size_t(j / page_size)] * page_size + j % page_size;
+          std::copy_n(c.k.begin() + (c.k_offsets[s] + j) * c.k_stride, c.key_heads * c.width,
+                      k_pages.begin() + at * c.k_stride);
+          std::copy_n(c.v.begin() + (c.k_offsets[s] + j) * c.v_stride, c.key_heads * c.value_width,
+                      v_pages.begin() + at * c.v_stride);
+        }
+      }
+      const AttentionReference r = reference_attention(c);
+      Doubles expected = r.out;
+      expected.insert(expected.end(), r.lse.begin(), r.lse.end());
+      on_every_level(
+          [&](KernelContext& context) {
+            Floats out(r.out.size()), lse(r.lse.size());
+            AttentionCached p{};
+            p.sequences = 4, p.heads = c.heads, p.key_heads = c.key_heads, p.width = c.width;
+            p.value_width = c.value_width, p.page_size = page_size, p.max_pages = max_pages;
+            p.q_offsets = c.q_offsets.data(), p.lengths = lengths.data(), p.page_table = pages.data();
+            p.q = c.q.data(), p.q_stride = c.q_stride, p.k_pages = k_pages.data(), p.v_pages = v_pages.data();
+            p.k_stride = c.k_stride, p.v_stride = c.v_stride, p.scale = c.scale(), p.causal = c.causal;
+            p.softcap = c.softcap, p.out = out.data(), p.out_stride = c.out_stride, p.lse = lse.data();
+            context.table->attention_cached(context, p);
+            return joined({out, lse});
+          },
+          [&](const Floats& all) { CHECK(deviation(all, expected) < 2e-6); });
+    }
+}
+
+}  // namespace
+}  // namespace attend::kernels::test
