@@ -8,6 +8,15 @@
 
 namespace attend::ops {
 
+inline void required(const Tensor& tensor, const char* what) {
+  if (!tensor.defined()) fail<ShapeError>("{} is undefined", what);
+}
+
+inline void check(kernels::Dropout dropout, const char* operation) {
+  if (!(dropout.probability >= 0 && dropout.probability < 1))
+    fail<ConfigError>("{}: dropout probability {} is not in [0, 1)", operation, dropout.probability);
+}
+
 /// The f32 memory of `tensor` for a kernel; null if undefined. `what` names operation and argument: "linear: x".
 inline float* f32(const Tensor& tensor, const char* what) {
   if (!tensor.defined()) return nullptr;

@@ -1,45 +1,61 @@
 #include <attend/ops/arguments.hpp>
 #include <attend/ops/attention.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 namespace attend {
 namespace {
 
+struct Sequences {
+  int64_t count = 0, longest = 0;  // longest: 0 if the offsets lie on a device
+};
+
+Sequences check_offsets(const Tensor& offsets, const Tensor& rows, const char* what) {
+  ops::required(offsets, what);
+  const int32_t* values = ops::i32(offsets, what);
+  Sequences sequences{offsets.elements() - 1, 0};
+  if (offsets.device() != Device::cpu) return sequences;
+  bool good = sequences.count >= 0 && values[0] == 0 && values[sequences.count] == rows.shape().rows();
+  for (int64_t s = 0; good && s < sequences.count; ++s) {
+    good = values[s] <= values[s + 1];
+    sequences.longest = std::max<int64_t>(sequences.longest, values[s + 1] - values[s]);
+  }
+  if (!good) fail<ShapeError>("{} must rise from 0 to {} rows", what, rows.shape().rows());
+  return sequences;
+}
+
 // Strides of a [sequences|1, heads|1, Tq, Tk] tensor: a size of 1 is shared by all.
-void strides_of(const Tensor& tensor, const char* what, int64_t sequences, int64_t heads, int64_t (&strides)[3]) {
+void strides_of(const Tensor& tensor, const char* what, Sequences queries, Sequences keys, int64_t heads,
+                int64_t (&strides)[3]) {
   if (!tensor.defined()) return;
   const Shape& shape = tensor.shape();
-  if (shape.rank() != 4 || (shape[0] != 1 && shape[0] != sequences) || (shape[1] != 1 && shape[1] != heads))
-    fail<ShapeError>("attention: {} {} must be [{} or 1, {} or 1, Tq, Tk]", what, shape, sequences, heads);
+  if (shape.rank() != 4 || (shape[0] != 1 && shape[0] != queries.count) || (shape[1] != 1 && shape[1] != heads) ||
+      shape[2] < queries.longest || shape[3] < keys.longest)
+    fail<ShapeError>("attention: {} {} must be [{} or 1, {} or 1, Tq ≥ {}, Tk ≥ {}]", what, shape, queries.count, heads,
+                     queries.longest, keys.longest);
   strides[0] = shape[0] == 1 ? 0 : shape[1] * shape[2] * shape[3];
   strides[1] = shape[1] == 1 ? 0 : shape[2] * shape[3];
   strides[2] = shape[3];
 }
 
-int64_t check_offsets(const Tensor& offsets, const Tensor& rows, const char* what) {
-  const int32_t* values = ops::i32(offsets, what);
-  const int64_t sequences = offsets.elements() - 1;
-  if (offsets.device() != Device::cpu) return sequences;
-  bool good = sequences >= 0 && values[0] == 0 && values[sequences] == rows.shape().rows();
-  for (int64_t s = 0; good && s < sequences; ++s) good = values[s] <= values[s + 1];
-  if (!good) fail<ShapeError>("{} must rise from 0 to {} rows", what, rows.shape().rows());
-  return sequences;
-}
-
 kernels::Attention arguments(const Tensor& q, const Tensor& k, const Tensor& q_offsets, const Tensor& k_offsets,
                              const AttentionOptions& options) {
+  ops::required(q, "attention: q");
+  ops::required(k, "attention: k");
+  ops::check(options.dropout, "attention");
   const int64_t heads = options.heads, key_heads = options.key_heads ? options.key_heads : heads;
   const int64_t width = heads > 0 ? q.shape().last() / heads : 0;
   if (heads < 1 || key_heads < 1 || heads % key_heads || width * heads != q.shape().last() ||
       k.shape().last() != key_heads * width)
     fail<ShapeError>("attention: q {} and k {} do not fit {} heads over {} key heads", q.shape(), k.shape(), heads,
                      key_heads);
-  const int64_t sequences = check_offsets(q_offsets, q, "attention: query offsets");
-  if (check_offsets(k_offsets, k, "attention: key offsets") != sequences)
-    fail<ShapeError>("attention: {} query sequences, {} key sequences", sequences, k_offsets.elements() - 1);
+  const Sequences queries = check_offsets(q_offsets, q, "attention: query offsets");
+  const Sequences keys = check_offsets(k_offsets, k, "attention: key offsets");
+  if (keys.count != queries.count)
+    fail<ShapeError>("attention: {} query sequences, {} key sequences", queries.count, keys.count);
   kernels::Attention args{};
-  args.sequences = sequences;
+  args.sequences = queries.count;
   args.heads = heads;
   args.key_heads = key_heads;
   args.width = width;
@@ -53,13 +69,13 @@ kernels::Attention arguments(const Tensor& q, const Tensor& k, const Tensor& q_o
   args.causal = options.causal;
   args.softcap = options.softcap;
   args.bias = ops::f32(options.bias, "attention: bias");
-  strides_of(options.bias, "bias", sequences, heads, args.bias_strides);
+  strides_of(options.bias, "bias", queries, keys, heads, args.bias_strides);
   if (options.mask.defined()) {
     if (options.mask.dtype() != DType::boolean)
       fail<ShapeError>("attention: the mask must be bool, not {}", name_of(options.mask.dtype()));
     args.mask = static_cast<const uint8_t*>(options.mask.memory());
   }
-  strides_of(options.mask, "mask", sequences, heads, args.mask_strides);
+  strides_of(options.mask, "mask", queries, keys, heads, args.mask_strides);
   args.dropout = options.dropout;
   return args;
 }
@@ -69,6 +85,7 @@ kernels::Attention arguments(const Tensor& q, const Tensor& k, const Tensor& q_o
 AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& q_offsets,
                           const Tensor& k_offsets, const AttentionOptions& options) {
   kernels::Attention args = arguments(q, k, q_offsets, k_offsets, options);
+  ops::required(v, "attention: v");
   args.value_width = v.shape().last() / args.key_heads;
   if (v.shape().rows() != k.shape().rows() || args.value_width * args.key_heads != v.shape().last())
     fail<ShapeError>("attention: v {} does not fit k {}", v.shape(), k.shape());

@@ -10,6 +10,7 @@ namespace {
 constexpr int64_t slice_elements = int64_t{1} << 19;
 
 double counted(const Tensor& targets, int64_t rows, int64_t vocab, const CrossEntropyOptions& options) {
+  ops::required(targets, "cross_entropy: targets");
   if (targets.elements() != rows)
     fail<ShapeError>("cross_entropy: {} targets for {} rows of logits", targets.elements(), rows);
   if (!(options.label_smoothing >= 0 && options.label_smoothing < 1))
@@ -41,6 +42,7 @@ void scale_by(const Tensor& gradient, const Tensor& dloss) {
 }  // namespace
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& targets, const CrossEntropyOptions& options, Tensor* losses) {
+  ops::required(logits, "cross_entropy: logits");
   const int64_t rows = logits.shape().rows(), vocab = logits.shape().last();
   const double divisor = counted(targets, rows, vocab, options);
   const bool recording = Tape::recording({&logits});
@@ -69,6 +71,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets, const CrossEnt
 Tensor linear_cross_entropy(const Tensor& x, const Weight& weight, const Tensor& bias, const Tensor& targets,
                             const CrossEntropyOptions& options) {
   const Tensor& w = weight.tensor;
+  ops::required(x, "linear_cross_entropy: x");
+  ops::required(w, "linear_cross_entropy: W");
   if (w.shape().rank() != 2 || x.shape().last() != w.size(1))
     fail<ShapeError>("linear_cross_entropy: x {} does not fit W {}", x.shape(), w.shape());
   const int64_t rows = x.shape().rows(), width = w.size(1), vocab = w.size(0);
@@ -84,7 +88,7 @@ Tensor linear_cross_entropy(const Tensor& x, const Weight& weight, const Tensor&
   Tensor losses({rows}), logits({std::min(slice, rows), vocab});
   float* z = ops::f32(logits, "linear_cross_entropy: logits");
   const float *xs = ops::f32(x, "linear_cross_entropy: x"), *ws = ops::f32(w, "linear_cross_entropy: W");
-  for (int64_t begin = 0; begin < rows; begin += slice) {
+  for (int64_t begin = 0; begin == 0 || begin < rows; begin += slice) {  // once without rows: gradients of 0
     const int64_t count = std::min(slice, rows - begin);
     kernels::Matmul product{.m = count,
                             .n = vocab,

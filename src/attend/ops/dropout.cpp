@@ -4,9 +4,9 @@
 namespace attend {
 
 Tensor dropout(const Tensor& x, Dropout dropout) {
+  ops::required(x, "dropout: x");
+  ops::check(dropout, "dropout");
   if (dropout.probability == 0) return x;
-  if (!(dropout.probability > 0 && dropout.probability < 1))
-    fail<ConfigError>("dropout: probability {} is not in [0, 1)", dropout.probability);
   auto apply = [dropout](const Tensor& from) {
     Tensor to(from.shape());
     ops::run(&kernels::KernelTable::dropout,

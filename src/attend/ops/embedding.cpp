@@ -14,11 +14,14 @@ void check_indices(const Tensor& indices, int64_t limit, const char* what) {
 
 Tensor embedding(const Tensor& ids, const Tensor& table, const Tensor& positions, const Tensor& position_ids,
                  const EmbeddingOptions& options) {
+  ops::required(ids, "embedding: ids");
+  ops::required(table, "embedding: table");
   if (table.shape().rank() != 2) fail<ShapeError>("embedding: the table must be [vocab, width], not {}", table.shape());
   const int64_t rows = ids.elements(), vocab = table.size(0), width = table.size(1);
   const int32_t* id_values = ops::i32(ids, "embedding: ids");
   check_indices(ids, vocab, "id");
   if (positions.defined()) {
+    ops::required(position_ids, "embedding: position ids");
     if (positions.shape().rank() != 2 || positions.size(1) != width || position_ids.elements() != rows)
       fail<ShapeError>("embedding: positions {} and {} position ids do not fit {} tokens of width {}",
                        positions.shape(), position_ids.elements(), rows, width);

@@ -13,6 +13,8 @@ bool derivative_from_output(Activation activation) {
 
 Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias, Activation activation) {
   const Tensor& w = weight.tensor;
+  ops::required(x, "linear: x");
+  ops::required(w, "linear: W");
   if (w.shape().rank() != 2 || x.shape().rank() == 0 || x.shape().last() != w.size(1))
     fail<ShapeError>("linear: x {} does not fit W {}", x.shape(), w.shape());
   const int64_t rows = x.shape().rows(), in = w.size(1), out = w.size(0);

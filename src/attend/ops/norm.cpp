@@ -6,13 +6,13 @@ namespace {
 
 void check(const char* name, const Tensor& residual, const Tensor& x, const Tensor& weight, const Tensor& bias,
            Dropout dropout) {
+  if (!x.defined()) fail<ShapeError>("{}: x is undefined", name);
   if (residual.defined() && residual.shape() != x.shape())
     fail<ShapeError>("{}: residual {} and x {} must have one shape", name, residual.shape(), x.shape());
   for (const Tensor* vector : {&weight, &bias})
     if (vector->defined() && vector->elements() != x.shape().last())
       fail<ShapeError>("{}: weight or bias {} does not fit x {}", name, vector->shape(), x.shape());
-  if (!(dropout.probability >= 0 && dropout.probability < 1))
-    fail<ConfigError>("{}: dropout probability {} is not in [0, 1)", name, dropout.probability);
+  ops::check(dropout, name);
 }
 
 Tensor dropped(const Tensor& gradient, Dropout dropout) {
@@ -95,11 +95,12 @@ Tensor norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Nor
 
 NormedSum add_norm(const Tensor& residual, const Tensor& x, const Tensor& weight, const Tensor& bias,
                    const NormOptions& options, Dropout dropout) {
-  if (!residual.defined()) fail<ShapeError>("add_norm: the residual is undefined");
+  ops::required(residual, "add_norm: residual");
   return normed_sum("add_norm", residual, x, weight, bias, options, dropout);
 }
 
 Tensor add(const Tensor& residual, const Tensor& x, Dropout dropout) {
+  ops::required(residual, "add: residual");
   check("add", residual, x, {}, {}, dropout);
   Tensor sum(x.shape());
   kernels::Norm args{.rows = x.shape().rows(), .width = x.shape().last(), .x = ops::f32(x, "add: x")};
