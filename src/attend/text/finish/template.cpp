@@ -79,8 +79,8 @@ class Template : public PostProcessor {
 
   static void read_special(const json::Json& token, Part& part) {
     for (const json::Json& id : json::array_member(token, "ids", where)) {
-      if (!id.is_number_unsigned() || id.get<uint64_t>() > INT32_MAX)
-        fail<FormatError>("{}: id {} of a special token", where, id.dump());
+      const bool fits = id.is_number_integer() && id >= 0 && id <= INT32_MAX;
+      if (!fits) fail<FormatError>("{}: id {} of a special token", where, id.dump());
       part.ids.push_back(id.get<int32_t>());
     }
     for (const json::Json& text : json::array_member(token, "tokens", where)) {
