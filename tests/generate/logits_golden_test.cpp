@@ -1,9 +1,9 @@
 // The processors against those of the real library (golden/logits).
+#include <doctest/doctest.h>
 #include <attend/base/error.hpp>
 #include <attend/generate/logits.hpp>
 #include <attend/io/config.hpp>
 #include <attend/io/safetensors.hpp>
-#include <doctest/doctest.h>
 #include <golden.hpp>
 
 #include <cmath>
@@ -54,9 +54,7 @@ const std::map<std::string, Process> processors = {
        forbid_words(s, ids, c.require<std::vector<std::vector<int32_t>>>("bad_words_ids"));
      }},
     {"SuppressTokensLogitsProcessor",
-     [](Scores s, TokenIds, const Config& c) {
-       forbid_tokens(s, c.require<std::vector<int32_t>>("suppress_tokens"));
-     }},
+     [](Scores s, TokenIds, const Config& c) { forbid_tokens(s, c.require<std::vector<int32_t>>("suppress_tokens")); }},
 };
 
 /// Row 2 of these files has four equal logits at 5 … 8, where the library's own choice is unspecified.
