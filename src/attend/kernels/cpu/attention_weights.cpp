@@ -1,24 +1,34 @@
 // The attention weights of one sequence, recomputed from Q, K and the log-sum-exp of each row.
+#include "attend/kernels/cpu/attention_block.hpp"
 #include "attend/kernels/cpu/entries.hpp"
-#include "attend/kernels/cpu/scores.hpp"
 
 namespace attend::kernels::ATTEND_LEVEL {
 
 void attention_weights(KernelContext& context, const AttentionWeights& w) noexcept {
   const Attention& p = w.forward;
-  const int64_t s = w.sequence, rows = p.q_offsets[p.sequences], q0 = p.q_offsets[s];
-  const int64_t queries = p.q_offsets[s + 1] - q0, keys = p.k_offsets[s + 1] - p.k_offsets[s];
-  parallel_for(*context.pool, p.heads * queries, 4, [&](int64_t first, int64_t last, int) {
+  const int64_t rows = p.q_offsets[p.sequences], queries_all = p.q_offsets[w.sequence + 1] - p.q_offsets[w.sequence];
+  const int64_t blocks = divide_up(queries_all, kQueries);
+  context.scratch->reserve(context.pool->threads());
+  parallel_for(*context.pool, p.heads * blocks, 1, [&](int64_t first, int64_t last, int worker) {
+    float* scores = static_cast<float*>(
+        context.scratch->get(worker, static_cast<size_t>(kQueries * (kKeys + p.width)) * sizeof(float)));
+    float* q_transposed = scores + kQueries * kKeys;
     for (int64_t unit = first; unit < last; ++unit) {
-      const int64_t h = unit / queries, i = unit % queries;
-      const float lse = p.lse[h * rows + q0 + i];
-      float* weights = w.weights + unit * keys;
-      if (lse == -kInfinity) {
-        __builtin_memset(weights, 0, static_cast<size_t>(keys) * sizeof(float));
-        continue;
+      const HeadView head(p, w.sequence, unit / blocks);
+      const int64_t query = unit % blocks * kQueries, queries = smaller(kQueries, head.queries - query);
+      const float* lse = p.lse + head.h * rows + head.first_query + query;
+      float* weights = w.weights + (head.h * head.queries + query) * head.keys;
+      transpose_rows(head.q + query * p.q_stride, p.q_stride, queries, p.width, q_transposed);
+      for (int64_t key = 0; key < head.keys; key += kKeys) {
+        const int64_t count = smaller(kKeys, head.keys - key);
+        const float factor = score_block(p, head, query, queries, key, count, q_transposed, scores, nullptr);
+        for (int64_t i = 0; i < queries; ++i) {
+          const float shift = lse[i] != -kInfinity ? lse[i] : kInfinity;  // a row without keys: all 0
+          float* to = weights + i * head.keys + key;
+          for (int64_t j = 0; j < count; ++j) to[j] = scores[j * kQueries + i] * factor - shift;
+          for_vectors(0, count, [&](int64_t j, auto n) { store(to + j, exp(load(to + j, n)), n); });
+        }
       }
-      for (int64_t j = 0; j < keys; ++j) weights[j] = score(p, s, h, i, j) - lse;
-      for_vectors(0, keys, [&](int64_t j, auto n) { store(weights + j, exp(load(weights + j, n)), n); });
     }
   });
 }
