@@ -34,8 +34,8 @@ timed() {  # NAME COMMAND...
 # A namespace of its own: the mount goes away with the command. No standard input, so nobody is asked.
 inside() {
   unshare --mount bash -c 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"' "$root" \
-    env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 TERM=dumb \
-    "${environment[@]}" bash -c 'cd /root/attend && exec "$@"' bash "$@" </dev/null
+    env -i HOME=/ PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 TERM=dumb \
+    "${environment[@]}" bash -c 'cd /attend && exec "$@"' bash "$@" </dev/null
 }
 
 # Where this machine's packages come from: mirror, sources, proxy.
@@ -59,11 +59,11 @@ fi
 apt-config dump 2>/dev/null | grep -iE '^Acquire::(http|https)::Proxy|^Acquire::Check-' >"$root/etc/apt/apt.conf.d/90from-this-machine" || true
 
 if [[ -n ${PIP_CERT:-} ]]; then  # for ./check --full
-  cp "$PIP_CERT" "$root/root/registry.crt"
-  environment+=(PIP_CERT=/root/registry.crt)
+  cp "$PIP_CERT" "$root/registry.crt"
+  environment+=(PIP_CERT=/registry.crt)
 fi
 
-git -c safe.directory='*' clone --quiet "$project" "$root/root/attend"
+git -c safe.directory='*' clone --quiet "$project" "$root/attend"
 timed 'first translation: installs, builds, answers' inside ./attend translate 'What is your name?'
 timed 'second translation' inside ./attend translate 'What is your name?'
 timed "${check[*]}" inside "${check[@]}"
