@@ -1,6 +1,6 @@
 #include <attend/base/error.hpp>
+#include <attend/base/hash.hpp>
 #include <attend/data/batches.hpp>
-#include <attend/io/hash.hpp>
 #include <attend/tensor/random.hpp>
 
 #include <nlohmann/json.hpp>

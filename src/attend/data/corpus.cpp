@@ -1,8 +1,8 @@
 #include <attend/base/error.hpp>
 #include <attend/base/file.hpp>
+#include <attend/base/hash.hpp>
 #include <attend/base/json.hpp>
 #include <attend/data/corpus.hpp>
-#include <attend/io/hash.hpp>
 #include <attend/tensor/context.hpp>
 
 #include <unistd.h>

@@ -1,7 +1,7 @@
 #include <attend/base/error.hpp>
+#include <attend/base/hash.hpp>
 #include <attend/io/checkpoint.hpp>
 #include <attend/io/config.hpp>
-#include <attend/io/hash.hpp>
 
 #include <fcntl.h>
 #include <sys/file.h>

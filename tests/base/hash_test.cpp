@@ -1,4 +1,4 @@
-#include <attend/io/hash.hpp>
+#include <attend/base/hash.hpp>
 
 #include <doctest/doctest.h>
 

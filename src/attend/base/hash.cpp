@@ -1,5 +1,5 @@
 #include <attend/base/file.hpp>
-#include <attend/io/hash.hpp>
+#include <attend/base/hash.hpp>
 
 #include <fmt/format.h>
 
