@@ -60,29 +60,38 @@ double best(const std::function<void()>& run, bool cpu_time) {
 }
 
 // Independent chains of multiply-adds: the most arithmetic that one core does at a level.
-constexpr int kChains = 24;
+constexpr int kChains = 12;
 volatile float sink;
 
 #if defined(__x86_64__)
 __attribute__((target("avx512f"))) void multiply_add_avx512(int64_t steps) {
-  __m512 chains[kChains] = {};
+  __m512 chains[kChains];
+#pragma GCC unroll 12
+  for (int c = 0; c < kChains; ++c) chains[c] = _mm512_set1_ps(static_cast<float>(c));  // all different: nothing folds
   const __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(0.001f);
   for (int64_t i = 0; i < steps; ++i)
+#pragma GCC unroll 12
     for (auto& chain : chains) chain = _mm512_fmadd_ps(chain, x, y);
   for (auto& chain : chains) sink = chain[0];
 }
 __attribute__((target("avx2,fma"))) void multiply_add_avx2(int64_t steps) {
-  __m256 chains[kChains] = {};
+  __m256 chains[kChains];
+#pragma GCC unroll 12
+  for (int c = 0; c < kChains; ++c) chains[c] = _mm256_set1_ps(static_cast<float>(c));
   const __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(0.001f);
   for (int64_t i = 0; i < steps; ++i)
+#pragma GCC unroll 12
     for (auto& chain : chains) chain = _mm256_fmadd_ps(chain, x, y);
   for (auto& chain : chains) sink = chain[0];
 }
 #endif
 void multiply_add_base(int64_t steps) {
   typedef float Four __attribute__((vector_size(16)));
-  Four chains[kChains] = {};
+  Four chains[kChains];
+#pragma GCC unroll 12
+  for (int c = 0; c < kChains; ++c) chains[c] = static_cast<float>(c) - Four{};
   for (int64_t i = 0; i < steps; ++i)
+#pragma GCC unroll 12
     for (auto& chain : chains) chain = chain * 0.999f + 0.001f;
   for (auto& chain : chains) sink = chain[0];
 }
