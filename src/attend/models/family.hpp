@@ -3,8 +3,10 @@
 
 #include <attend/io/config.hpp>
 #include <attend/models/transformer.hpp>
+#include <attend/nn/parameters.hpp>
 
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -43,8 +45,10 @@ struct LoadOptions {
 /// unexpected and misshapen tensor at once.
 Transformer load_model(const std::filesystem::path& folder, const LoadOptions& options = {});
 
-/// The tensors as the family's folder names them (fused and shaped as there).
-std::vector<std::pair<std::string, Tensor>> named_weights(const Transformer& model);
+/// Something of every parameter (its values, its gradient, …) under the names and in the shapes of the family's files.
+/// Parameters for which `of` returns an undefined tensor are left out.
+std::vector<std::pair<std::string, Tensor>> by_file_name(const Transformer& model,
+                                                         const std::function<Tensor(const Parameter&)>& of);
 
 /// Writes config.json, generation_config.json and model.safetensors of the model's family into the folder.
 void save_model(const std::filesystem::path& folder, const Transformer& model, DType dtype = DType::f32);

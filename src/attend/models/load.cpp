@@ -123,14 +123,16 @@ Transformer load_model(const std::filesystem::path& folder, const LoadOptions& o
   return model;
 }
 
-std::vector<std::pair<std::string, Tensor>> named_weights(const Transformer& model) {
-  const Family& family = family_of(model.config().model_type, "named_weights");
+std::vector<std::pair<std::string, Tensor>> by_file_name(const Transformer& model,
+                                                         const std::function<Tensor(const Parameter&)>& of) {
+  const Family& family = family_of(model.config().model_type, "by_file_name");
   const std::vector<WeightName> table = family.names(model.config());
   std::map<std::string, std::vector<Tensor>> parts;
   std::vector<std::pair<std::string, Tensor>> result;
   for (const Parameter& parameter : parameters(const_cast<Transformer&>(model))) {
     const Place place = place_of(table, parameter.name);
-    const Tensor& tensor = *parameter.tensor;
+    const Tensor tensor = of(parameter);
+    if (!tensor.defined()) continue;
     if (place.parts == 1) {
       result.emplace_back(place.file, place.leading_one ? tensor.view({1, tensor.elements()}) : tensor);
       continue;
@@ -162,7 +164,8 @@ void save_model(const std::filesystem::path& folder, const Transformer& model, D
   config["dtype"] = dtype == DType::f16 ? "float16" : dtype == DType::bf16 ? "bfloat16" : "float32";
   config["torch_dtype"] = config["dtype"];  // the spelling of transformers 4
   write_json_file(folder / "config.json", config);
-  save_safetensors(folder / "model.safetensors", named_weights(model),
+  save_safetensors(folder / "model.safetensors",
+                   by_file_name(model, [](const Parameter& parameter) { return *parameter.tensor; }),
                    {.metadata = {{"format", "pt"}}, .float_type = dtype});
 }
 
