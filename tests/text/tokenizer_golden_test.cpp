@@ -58,11 +58,10 @@ void check_truncation(Tokenizer tokenizer, const Json& record) {
   const std::map<std::string, TruncationStrategy> strategies = {{"longest_first", TruncationStrategy::longest_first},
                                                                 {"only_first", TruncationStrategy::only_first},
                                                                 {"only_second", TruncationStrategy::only_second}};
-  tokenizer.set_truncation(
-      Truncation{.max_length = record.at("max_length"),
-                 .stride = record.at("stride"),
-                 .strategy = strategies.at(record.at("strategy")),
-                 .direction = record.at("direction") == "left" ? Direction::left : Direction::right});
+  tokenizer.set_truncation(Truncation{.max_length = record.at("max_length"),
+                                      .stride = record.at("stride"),
+                                      .strategy = strategies.at(record.at("strategy")),
+                                      .direction = record.at("direction") == "left" ? Side::left : Side::right});
   const auto encode = [&] {
     return record["b"].is_null()
                ? tokenizer.encode(record.at("a").get<std::string>())
@@ -92,7 +91,7 @@ void check_padding(Tokenizer tokenizer, const Json& record) {
   Padding padding{.pad_id = config.at("pad_id"),
                   .pad_type_id = config.at("pad_type_id"),
                   .pad_token = config.at("pad_token"),
-                  .direction = config.at("direction") == "left" ? Direction::left : Direction::right};
+                  .direction = config.at("direction") == "left" ? Side::left : Side::right};
   if (!config.at("length").is_null()) padding.length = config["length"].get<int32_t>();
   if (!config.at("pad_to_multiple_of").is_null())
     padding.pad_to_multiple_of = config["pad_to_multiple_of"].get<int32_t>();

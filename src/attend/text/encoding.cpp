@@ -72,7 +72,7 @@ Encoding Encoding::window(size_t begin, size_t end) const {
   return result;
 }
 
-void Encoding::truncate(int32_t max_length, int32_t stride, Direction direction) {
+void Encoding::truncate(int32_t max_length, int32_t stride, Side direction) {
   const auto limit = static_cast<size_t>(std::max(max_length, 0));
   if (limit >= size()) return;
   if (limit == 0) {
@@ -89,7 +89,7 @@ void Encoding::truncate(int32_t max_length, int32_t stride, Direction direction)
   std::vector<Encoding> windows;
   for (size_t done = 0;; done += step) {
     const size_t taken = std::min(done + limit, count);  // seen from the side that is kept
-    const bool right = direction == Direction::right;
+    const bool right = direction == Side::right;
     windows.push_back(right ? window(done, taken) : window(count - taken, count - done));
     if (taken == count) break;
   }
@@ -105,7 +105,7 @@ void Encoding::pad(int32_t length, const Padding& padding) {
   filling.ids_only = ids_only;
   for (size_t i = size(); i < static_cast<size_t>(length); ++i)
     filling.add(padding.pad_id, padding.pad_token, {}, -1, padding.pad_type_id, -1, true, false);
-  if (padding.direction == Direction::left) {
+  if (padding.direction == Side::left) {
     filling.append_columns(*this);
     filling.overflowing = std::move(overflowing);
     *this = std::move(filling);

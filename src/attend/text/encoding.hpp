@@ -10,7 +10,7 @@
 
 namespace attend {
 
-enum class Direction { left, right };
+enum class Side { left, right };
 
 enum class TruncationStrategy { longest_first, only_first, only_second };
 
@@ -18,7 +18,7 @@ struct Truncation {
   int32_t max_length = 512;  ///< tokens, special ones included
   int32_t stride = 0;        ///< tokens that a window shares with the one before; < the room for the text
   TruncationStrategy strategy = TruncationStrategy::longest_first;
-  Direction direction = Direction::right;  ///< the side that is cut off
+  Side direction = Side::right;  ///< the side that is cut off
 
   bool operator==(const Truncation&) const = default;
 };
@@ -29,7 +29,7 @@ struct Padding {
   int32_t pad_id = 0;
   int32_t pad_type_id = 0;
   std::string pad_token = "[PAD]";
-  Direction direction = Direction::right;  ///< the side that is filled
+  Side direction = Side::right;  ///< the side that is filled
 
   bool operator==(const Padding&) const = default;
 };
@@ -62,7 +62,7 @@ struct Encoding {
 
   /// Keeps a window of max_length tokens; the others go to `overflowing`. Throws ConfigError unless stride <
   /// max_length.
-  void truncate(int32_t max_length, int32_t stride, Direction direction);
+  void truncate(int32_t max_length, int32_t stride, Side direction);
 
   /// Fills up to `length`, overflowing windows too.
   void pad(int32_t length, const Padding& padding);

@@ -71,14 +71,14 @@ struct Document {
   }
 };
 
-Direction read_direction(const Json& config, std::string_view where) {
+Side read_direction(const Json& config, std::string_view where) {
   const std::string name = json::string_member_or(config, "direction", where, "Right");
-  if (name == "Right") return Direction::right;
-  if (name == "Left") return Direction::left;
+  if (name == "Right") return Side::right;
+  if (name == "Left") return Side::left;
   fail<FormatError>("{}: unknown \"direction\" {}", where, name);
 }
 
-const char* name_of(Direction direction) { return direction == Direction::left ? "Left" : "Right"; }
+const char* name_of(Side direction) { return direction == Side::left ? "Left" : "Right"; }
 
 std::optional<Truncation> read_truncation(const Json& config) {
   if (config.is_null()) return std::nullopt;
