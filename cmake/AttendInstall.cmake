@@ -4,7 +4,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(ATTEND_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/attend)
 
-install(TARGETS attend attend_dependencies EXPORT attendTargets ARCHIVE INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(TARGETS attend attend_dependencies EXPORT attendTargets)
 install(EXPORT attendTargets NAMESPACE attend:: DESTINATION ${ATTEND_PACKAGE_DIR})
 install(DIRECTORY src/attend DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.hpp" PATTERN "cpu" EXCLUDE)

@@ -1,4 +1,5 @@
-// What a user of the installed library writes first: one include, a tensor, and an error that says what is wrong.
+// What a user of the installed library writes first: one include, a layer with its gradient, an error that says what is
+// wrong.
 #include <attend/attend.hpp>
 
 #include <cstdio>
@@ -7,16 +8,22 @@
 
 int main() {
   using namespace attend;
-  const auto x = Tensor::from<float>(Shape{2, 3}, std::vector<float>{1, 2, 3, 4, 5, 6});
-  const Tensor second = x.rows(1, 2);
-  if (second.size(1) != 3 || second.values<float>()[2] != 6.0f) return 1;
+  const auto x = Tensor::from<float>(Shape{1, 3}, std::vector<float>{1, 2, 3});
+  auto w = Tensor::from<float>(Shape{1, 3}, std::vector<float>{4, 5, 6});
+  w.set_tracked();
+
+  Tape tape;
+  const Tensor y = linear(x, w);
+  std::printf("y = %g\n", y.item());
+  if (y.item() != 32) return 1;
+  const Tensor slope = tape.backward(y).of(w);  // dy/dw = x
+  if (slope.values<float>()[2] != 3) return 1;
 
   try {
-    x.view(Shape{4, 2});
-    return 1;
+    linear(x, Tensor::zeros(Shape{4, 5}));
   } catch (const ShapeError& error) {
-    if (std::string(error.what()).empty()) return 1;
-    std::printf("attend says: %s\n", error.what());
+    std::printf("%s\n", error.what());
+    return 0;
   }
-  return 0;
+  return 1;
 }
