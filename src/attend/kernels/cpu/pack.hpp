@@ -10,27 +10,31 @@ namespace {
 /// columns from count to kLanes are written too, as 0 (step ≥ kLanes).
 ATTEND_INLINE void pack_rows(const float* from, int64_t stride, int64_t count, int64_t depth, float* to, int64_t step,
                              bool padded) {
-  for (int64_t l = 0; l < depth; l += kLanes) {
-    const int64_t here = smaller(kLanes, depth - l);
+  const bool whole = count == kLanes;
+  int64_t l = 0;
+  for (; l + kLanes <= depth; l += kLanes) {
     Vec x[kLanes];
+    if (whole) {
 #pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) {
-      if (i >= count) {
-        x[i] = Vec{};
-      } else {
-        x[i] = here == kLanes ? load(from + i * stride + l) : load(from + i * stride + l, here);
-      }
+      for (int i = 0; i < kLanes; ++i) x[i] = load(from + i * stride + l);
+    } else {
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) x[i] = i < count ? load(from + i * stride + l) : Vec{};
     }
     transpose(x);
     float* at = to + l * step;
-    if (padded && here == kLanes) {
+    if (padded || whole) {
 #pragma GCC unroll 16
       for (int i = 0; i < kLanes; ++i) store(at + i * step, x[i]);
     } else {
 #pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i)
-        if (i < here) store(at + i * step, x[i], padded ? kLanes : count);
+      for (int i = 0; i < kLanes; ++i) store(at + i * step, x[i], count);
     }
+  }
+  for (; l < depth; ++l) {
+    float column[kLanes] = {};
+    for (int64_t i = 0; i < count; ++i) column[i] = from[i * stride + l];
+    store(to + l * step, load(column), padded ? kLanes : count);
   }
 }
 
