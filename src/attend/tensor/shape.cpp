@@ -8,7 +8,7 @@ Shape::Shape(std::span<const int64_t> sizes) {
     fail<ShapeError>("shape: {} dimensions, at most {} are supported", sizes.size(), max_rank);
   for (int64_t size : sizes) {
     if (size < 0) fail<ShapeError>("shape: negative size {}", size);
-    if (__builtin_mul_overflow(elements_, size, &elements_) || elements_ > (int64_t{1} << 62))
+    if (__builtin_mul_overflow(elements_, size, &elements_) || elements_ > (int64_t{1} << 60))
       fail<ShapeError>("shape: more elements than memory can address");
     sizes_[static_cast<size_t>(rank_++)] = size;
   }

@@ -14,7 +14,7 @@ class Shape {
   static constexpr int max_rank = 6;
 
   Shape() = default;
-  /// Throws ShapeError for negative sizes, more than six, or a product beyond 2^62.
+  /// Throws ShapeError for negative sizes, more than six, or a product beyond 2^60 (so that bytes fit 64 bits).
   Shape(std::initializer_list<int64_t> sizes) : Shape(std::span(sizes.begin(), sizes.size())) {}
   explicit Shape(std::span<const int64_t> sizes);
 

@@ -82,6 +82,10 @@ double Tensor::item() const {
       return static_cast<double>(*here.data<int64_t>());
     case DType::i32:
       return *here.data<int32_t>();
+    case DType::u8:
+      return *here.data<uint8_t>();
+    case DType::boolean:
+      return *here.data<bool>();
     default:
       return here.to(DType::f32).item();
   }
