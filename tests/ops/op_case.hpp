@@ -1,13 +1,14 @@
 // One row of the operations' table: inputs, the operation, and its double-precision twin.
 #pragma once
 
+#include "weighted_sum.hpp"
+
 #include <attend/ops/attention.hpp>
 #include <attend/ops/cross_entropy.hpp>
 #include <attend/ops/embedding.hpp>
 #include <attend/ops/linear.hpp>
 #include <attend/ops/norm.hpp>
 #include <attend/ops/reference/reference.hpp>
-#include <attend/tensor/tape.hpp>
 
 #include <functional>
 #include <optional>
@@ -17,7 +18,6 @@
 namespace attend::testing {
 
 using reference::Vector;
-using Tensors = std::vector<Tensor>;
 using Vectors = std::vector<Vector>;
 
 struct Input {
@@ -53,7 +53,7 @@ std::vector<Case> all_cases();
 
 /// The inputs' values: normal, the same in f32 and double, a function of the case's name.
 Vectors values_of(const Case& row);
-Tensors tensors_of(const Case& row, const Vectors& values);
+Tensors tensors_of(const Case& row, const Vectors& values, Device device = Device::cpu);
 
 /// What a correct f32 program gives, with how far it may be off.
 struct Expected {
@@ -72,8 +72,9 @@ Expected expected_of(const Case& row);
 struct Actual {
   std::vector<std::vector<float>> outputs, gradients;  ///< a gradient is empty if there is none
 };
-/// Runs the operation in the current context, on a tape unless `tape` is false.
-Actual actual_of(const Case& row, const Expected& expected, bool tape);
+/// Runs the operation in the current context, on a tape unless `tape` is false, with its inputs on `device`.
+Actual actual_of(const Case& row, const Expected& expected, bool tape, Device device = Device::cpu);
+bool same_bits(const Actual& a, const Actual& b);
 
 /// The first difference beyond the case's tolerance as text, or nothing.
 std::optional<std::string> mismatch(const Case& row, const Expected& expected, const Actual& actual);
@@ -81,12 +82,7 @@ std::optional<std::string> mismatch(const Case& row, const Expected& expected, c
 /// All of that at every level, with 1, 2 and 3 threads, and on no tape.
 void check(const Case& row);
 
-/// Σ outputs∘weights as an operation of the tape; an undefined weight leaves its output out.
-Tensor weighted_sum(const Tensors& outputs, const Tensors& weights);
-
 /// Fills the current allocator's free blocks with NaN, so that reading memory that nobody wrote shows.
 void poison_free_memory();
-
-std::vector<float> floats(const Tensor& tensor);
 
 }  // namespace attend::testing

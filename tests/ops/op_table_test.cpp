@@ -75,12 +75,6 @@ bool perturb(std::vector<std::vector<float>>& arrays) {
 
 }  // namespace
 
-std::vector<float> floats(const Tensor& tensor) {
-  if (!tensor.defined()) return {};
-  const auto values = tensor.values<float>();
-  return {values.begin(), values.end()};
-}
-
 Vectors values_of(const Case& row) {
   Vectors all;
   for (size_t i = 0; i < row.inputs.size(); ++i) {
@@ -91,10 +85,10 @@ Vectors values_of(const Case& row) {
   return all;
 }
 
-Tensors tensors_of(const Case& row, const Vectors& values) {
+Tensors tensors_of(const Case& row, const Vectors& values, Device device) {
   Tensors all;
   for (size_t i = 0; i < row.inputs.size(); ++i)
-    all.push_back(tensor_of(row.inputs[i].shape, values[i]).set_tracked(row.inputs[i].tracked));
+    all.push_back(tensor_of(row.inputs[i].shape, values[i]).to(device).set_tracked(row.inputs[i].tracked));
   return all;
 }
 
@@ -125,29 +119,10 @@ Expected expected_of(const Case& row) {
   return expected;
 }
 
-Tensor weighted_sum(const Tensors& outputs, const Tensors& weights) {
-  double total = 0;
-  bool recording = false;
-  for (size_t o = 0; o < outputs.size(); ++o) {
-    if (!weights[o].defined()) continue;
-    const auto x = outputs[o].values<float>(), w = weights[o].values<float>();
-    for (size_t i = 0; i < x.size(); ++i) total += static_cast<double>(x[i]) * w[i];
-    recording |= Tape::recording({&outputs[o]});
-  }
-  Tensor loss = Tensor::full({}, static_cast<float>(total));
-  if (recording)
-    Tape::record({&loss}, [outputs, weights, id = loss.id()](Backward& backward) {
-      CHECK(backward.gradient(id).item() == 1);
-      for (size_t o = 0; o < outputs.size(); ++o)
-        if (weights[o].defined()) backward.add(outputs[o], weights[o]);
-    });
-  return loss;
-}
-
-Actual actual_of(const Case& row, const Expected& expected, bool tape_on) {
+Actual actual_of(const Case& row, const Expected& expected, bool tape_on, Device device) {
   poison_free_memory();
   const Vectors values = values_of(row);
-  const Tensors inputs = tensors_of(row, values);
+  const Tensors inputs = tensors_of(row, values, device);
   Actual actual;
   if (!tape_on) {
     for (const Tensor& output : row.run(inputs)) actual.outputs.push_back(floats(output));
@@ -167,7 +142,7 @@ Actual actual_of(const Case& row, const Expected& expected, bool tape_on) {
     if (upstream[o].defined())
       CHECK(floats(upstream[o]) == std::vector<float>(expected.upstream[o].begin(), expected.upstream[o].end()));
   for (size_t i = 0; i < inputs.size(); ++i)
-    CHECK(floats(inputs[i]) == std::vector<float>(values[i].begin(), values[i].end()));
+    CHECK(floats(inputs[i].to(Device::cpu)) == std::vector<float>(values[i].begin(), values[i].end()));
   return actual;
 }
 
@@ -203,6 +178,10 @@ std::optional<std::string> mismatch(const Case& row, const Expected& expected, c
   return std::nullopt;
 }
 
+bool same_bits(const Actual& a, const Actual& b) {
+  return same_bits(a.outputs, b.outputs) && same_bits(a.gradients, b.gradients);
+}
+
 void poison_free_memory() {
   std::vector<Tensor> blocks;
   for (int64_t bytes = 64; bytes <= (1 << 16); bytes += std::max<int64_t>(64, bytes / 4))
@@ -233,8 +212,7 @@ void check(const Case& row) {
         CHECK_MESSAGE(!difference, difference.value_or(""));
         first = actual;
       }
-      CHECK(same_bits(actual.outputs, first->outputs));
-      CHECK(same_bits(actual.gradients, first->gradients));
+      CHECK(same_bits(actual, *first));
       CHECK(same_bits(actual_of(row, expected, false).outputs, first->outputs));
     }
     Actual perturbed = *first;
