@@ -202,6 +202,31 @@ TEST_CASE("sampled beams depend on the seed and favour what is likely") {
   CHECK(sampled > -std::log(12.0));  // better than blind chance
 }
 
+TEST_CASE("of the beams drawn, the most likely run on, best first") {
+  FakeModel model(12, 4);
+  GenerationOptions options;
+  options.num_beams = 3;
+  options.do_sample = true;
+  options.max_new_tokens = 5;
+  std::vector<BeamNode> nodes;
+  generate_one(model, {0}, options, {.on_beam = [&](const BeamNode& n) { nodes.push_back(n); }});
+  bool reordered = false;
+  for (int64_t step = 0; step < 4; ++step) {
+    std::vector<float> all;
+    std::map<int64_t, float> running;
+    for (const auto& node : nodes) {
+      if (node.step != step) continue;
+      all.push_back(node.score);
+      if (node.beam >= 0) running[node.beam] = node.score;
+    }
+    reordered = reordered || !std::is_sorted(all.rbegin(), all.rend());
+    std::sort(all.rbegin(), all.rend());
+    REQUIRE(all.size() == 6);
+    for (int64_t beam = 0; beam < 3; ++beam) CHECK(running.at(beam) == all[static_cast<size_t>(beam)]);
+  }
+  CHECK(reordered);
+}
+
 TEST_CASE("slots are given back when something goes wrong") {
   GenerationOptions options;
   options.num_beams = 4;
