@@ -11,30 +11,10 @@ int category(char32_t c) noexcept { return utf8proc_category(static_cast<utf8pro
 
 }  // namespace
 
-CodePoint code_point_at(std::string_view text, size_t position) noexcept {
-  auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned lead = byte(position);
-  if (lead < 0x80) return {lead, 1, true};
-  constexpr CodePoint broken{0xFFFD, 1, false};
-  if (lead < 0xC2 || lead > 0xF4) return broken;
-  const int length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  // The second byte's range rules out overlong forms, surrogates and values beyond U+10FFFF.
-  const unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-  const unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-  char32_t value = lead & (0xFFu >> (length + 1));
-  for (int i = 1; i < length; ++i) {
-    if (position + i >= text.size()) return {0xFFFD, i, false};
-    const unsigned next = byte(position + i);
-    if (next < (i == 1 ? low : 0x80) || next > (i == 1 ? high : 0xBF)) return {0xFFFD, i, false};
-    value = (value << 6) | (next & 0x3F);
-  }
-  return {value, length, true};
-}
-
 size_t previous_code_point(std::string_view text, size_t position) noexcept {
   for (size_t back = 1; back <= 4 && back <= position; ++back) {
     const CodePoint c = code_point_at(text, position - back);
-    if (static_cast<size_t>(c.length) == back && (c.valid || back == 1)) return position - back;
+    if (c.valid && static_cast<size_t>(c.length) == back) return position - back;
   }
   return position - 1;
 }

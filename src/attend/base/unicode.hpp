@@ -16,7 +16,25 @@ struct CodePoint {
 };
 
 /// The code point at text[position]; position < text.size().
-CodePoint code_point_at(std::string_view text, size_t position) noexcept;
+inline CodePoint code_point_at(std::string_view text, size_t position) noexcept {
+  auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned lead = byte(position);
+  if (lead < 0x80) return {lead, 1, true};
+  constexpr CodePoint broken{0xFFFD, 1, false};
+  if (lead < 0xC2 || lead > 0xF4) return broken;
+  const int length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  // The second byte's range rules out overlong forms, surrogates and values beyond U+10FFFF.
+  const unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+  const unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+  char32_t value = lead & (0xFFu >> (length + 1));
+  for (int i = 1; i < length; ++i) {
+    if (position + i >= text.size()) return {0xFFFD, i, false};
+    const unsigned next = byte(position + i);
+    if (next < (i == 1 ? low : 0x80) || next > (i == 1 ? high : 0xBF)) return {0xFFFD, i, false};
+    value = (value << 6) | (next & 0x3F);
+  }
+  return {value, length, true};
+}
 
 /// Start of the code point that ends at `position` (> 0): inside valid UTF-8 the previous character, otherwise a byte.
 size_t previous_code_point(std::string_view text, size_t position) noexcept;

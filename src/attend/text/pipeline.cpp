@@ -52,11 +52,11 @@ Pipeline::Pipeline(PipelineParts parts)
       fail<FormatError>("tokenizer: added token {} has id {}, outside 0 … {}", token.content, token.id,
                         Vocabulary::max_id);
     vocab_size_ = std::max(vocab_size_, token.id + 1);
-    added_by_id_.emplace(token.id, &token);
     added_by_content_.emplace(token.content, token.id);
-    if (token.special) special_contents_.insert(token.content);
+    if (token.special) special_ids_.insert(token.id);
     if (!token.normalized) {
       raw_tokens_.add(token, token.content);
+      added_text_.emplace(token.id, token.content);
       continue;
     }
     AlignedText content(false), normalized(false);
@@ -66,6 +66,7 @@ Pipeline::Pipeline(PipelineParts parts)
     else
       normalized = std::move(content);
     normalized_tokens_.add(token, normalized.view());
+    added_text_.emplace(token.id, normalized.view());
   }
 }
 
@@ -148,7 +149,7 @@ std::string Pipeline::decode(std::span<const int32_t> ids, bool skip_special_tok
   tokens.reserve(ids.size());
   for (const int32_t id : ids) {
     const std::string* found = token(id);
-    if (found && !(skip_special_tokens && special_contents_.contains(*found))) tokens.push_back(*found);
+    if (found && !(skip_special_tokens && is_special(id))) tokens.push_back(*found);
   }
   if (decoder_) decoder_->decode(tokens);
   std::string text;
@@ -165,13 +166,8 @@ int32_t Pipeline::token_to_id(std::string_view token) const noexcept {
 }
 
 const std::string* Pipeline::token(int32_t id) const noexcept {
-  const auto added = added_by_id_.find(id);
-  return added != added_by_id_.end() ? &added->second->content : parts_.model->vocabulary().token(id);
-}
-
-bool Pipeline::is_special(int32_t id) const noexcept {
-  const std::string* found = token(id);
-  return found && special_contents_.contains(*found);
+  const auto added = added_text_.find(id);
+  return added != added_text_.end() ? &added->second : parts_.model->vocabulary().token(id);
 }
 
 }  // namespace attend

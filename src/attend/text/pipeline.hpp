@@ -37,7 +37,7 @@ class Pipeline {
 
   int32_t token_to_id(std::string_view token) const noexcept;  // -1: none
   const std::string* token(int32_t id) const noexcept;         // nullptr: none
-  bool is_special(int32_t id) const noexcept;
+  bool is_special(int32_t id) const noexcept { return special_ids_.contains(id); }
   int32_t vocab_size() const noexcept { return vocab_size_; }
 
   const PipelineParts& parts() const noexcept { return parts_; }
@@ -59,11 +59,11 @@ class Pipeline {
   std::unique_ptr<PreTokenizer> pre_tokenizer_;
   std::unique_ptr<PostProcessor> finish_;
   std::unique_ptr<Decoder> decoder_;
-  AddedTokenMatcher raw_tokens_;         // looked for in the text as it comes
-  AddedTokenMatcher normalized_tokens_;  // looked for in the normalised text
-  std::unordered_map<int32_t, const AddedToken*> added_by_id_;
+  AddedTokenMatcher raw_tokens_;                         // looked for in the text as it comes
+  AddedTokenMatcher normalized_tokens_;                  // looked for in the normalised text
+  std::unordered_map<int32_t, std::string> added_text_;  // by id; normalised where the token is, as the reference does
   std::unordered_map<std::string_view, int32_t> added_by_content_;
-  std::unordered_set<std::string_view> special_contents_;
+  std::unordered_set<int32_t> special_ids_;
   int32_t vocab_size_ = 0;
 
   mutable std::mutex mutex_;  // guards idle_

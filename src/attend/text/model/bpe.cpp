@@ -27,6 +27,9 @@ struct Candidate {
   }
 };
 
+// Up to this many symbols looking at every pair is quicker than keeping a heap.
+constexpr size_t short_word = 24;
+
 }  // namespace
 
 struct Bpe::State : Model::Scratch {
@@ -84,7 +87,10 @@ void Bpe::tokenize(std::string_view piece, bool byte_level, Scratch& scratch, Mo
   }
   state.symbols.clear();
   add_symbols(piece, byte_level, state);
-  merge(state);
+  if (state.symbols.size() <= short_word)
+    merge_short(state);
+  else
+    merge(state);
   for (const Symbol& symbol : state.symbols)
     if (symbol.length > 0) out.add(symbol.id, symbol.length);
 }
@@ -131,6 +137,30 @@ void Bpe::add_symbols(std::string_view piece, bool byte_level, State& state) con
   }
   flush_unk();
   if (!state.symbols.empty()) state.symbols.back().next = -1;
+}
+
+void Bpe::merge_short(State& state) const {
+  auto& symbols = state.symbols;
+  size_t count = symbols.size();
+  if (count < 2) return;
+  Merge pairs[short_word];  // pairs[i]: symbols i and i + 1
+  auto look_up = [&](size_t i) { pairs[i] = merges_.find(symbols[i].id, symbols[i + 1].id); };
+  for (size_t i = 0; i + 1 < count; ++i) look_up(i);
+  for (;;) {
+    size_t best = 0;
+    // As unsigned numbers the ranks of missing merges (-1) are the largest.
+    for (size_t i = 1; i + 1 < count; ++i)
+      if (static_cast<uint32_t>(pairs[i].rank) < static_cast<uint32_t>(pairs[best].rank)) best = i;
+    if (pairs[best].rank < 0) break;
+    symbols[best].id = pairs[best].id;
+    symbols[best].length += symbols[best + 1].length;
+    symbols.erase(symbols.begin() + static_cast<std::ptrdiff_t>(best) + 1);
+    --count;
+    for (size_t i = best + 1; i + 1 < count; ++i) pairs[i] = pairs[i + 1];
+    if (count < 2) break;
+    if (best > 0) look_up(best - 1);
+    if (best + 1 < count) look_up(best);
+  }
 }
 
 void Bpe::merge(State& state) const {

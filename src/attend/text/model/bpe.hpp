@@ -37,6 +37,7 @@ class Bpe : public Model {
 
   void add_symbols(std::string_view piece, bool byte_level, State& state) const;
   void merge(State& state) const;
+  void merge_short(State& state) const;
 
   std::unique_ptr<Vocabulary> vocabulary_;
   PairTable merges_;

@@ -57,7 +57,7 @@ class WordCache {
   }
 
  private:
-  static constexpr size_t slot_count = 1 << 14;
+  static constexpr size_t slot_count = 1 << 16;
   static constexpr size_t max_word = 22;
   static constexpr size_t max_tokens = 8;
 

@@ -42,15 +42,16 @@ class UnicodeForm : public Normalizer {
     Rewriter out(source, target, begin, end);
     std::vector<Character> segment;
     size_t stable_bytes = 0;
+    CodePoint first = begin < end ? code_point_at(text, begin) : CodePoint{};
     for (size_t at = begin; at < end;) {
       // A segment is a character and everything behind it that may combine with it.
-      const CodePoint first = code_point_at(text, at);
       size_t next = at + first.length;
       bool single = true;
+      CodePoint following{};
       while (next < end) {
-        const CodePoint c = code_point_at(text, next);
-        if (!c.valid || starts_segment(c.value)) break;
-        next += c.length;
+        following = code_point_at(text, next);
+        if (!following.valid || starts_segment(following.value)) break;
+        next += following.length;
         single = false;
       }
       if (single && (!first.valid || is_stable(first.value))) {
@@ -70,6 +71,7 @@ class UnicodeForm : public Normalizer {
         for (const Character& c : segment) out.put(c.value, c.change);
       }
       at = next;
+      first = following;
     }
     out.keep(stable_bytes);
   }
