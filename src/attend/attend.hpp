@@ -40,6 +40,7 @@
 #include <attend/ops/embedding.hpp>
 #include <attend/ops/linear.hpp>
 #include <attend/ops/norm.hpp>
+#include <attend/tasks/translate.hpp>
 #include <attend/tensor/context.hpp>
 #include <attend/tensor/random.hpp>
 #include <attend/tensor/shape.hpp>
