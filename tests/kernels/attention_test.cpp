@@ -113,6 +113,33 @@ TEST_CASE("attention weights are those of the formula") {
     }
 }
 
+TEST_CASE("attention lets NaN through instead of calling the row dead") {
+  AttentionCase c;
+  c.queries = c.keys = {5, 70}, c.causal = true;
+  c.prepare();
+  c.q[size_t(40 * c.q_stride)] = NAN;  // head 0
+  c.k[size_t(60 * c.k_stride)] = INFINITY, c.q[size_t(70 * c.q_stride)] = 1;
+  for (const KernelTable* table : levels()) {
+    INFO("level " << std::string(table->level));
+    KernelContext& context = machine(*table, 1);
+    Floats out(size_t(c.q_rows() * c.out_stride)), lse(size_t(c.heads * c.q_rows()));
+    AttentionBackward b{};
+    b.forward = c.args(out, lse);
+    context.table->attention(context, b.forward);
+    CHECK(std::isnan(out[size_t(40 * c.out_stride)]));
+    CHECK(std::isnan(out[size_t(70 * c.out_stride)]));
+    CHECK(!std::isnan(out[size_t(41 * c.out_stride)]));
+    CHECK(!std::isnan(out[size_t(40 * c.out_stride + c.value_width)]));
+    Floats dq(c.q.size()), dk(c.k.size()), dv(c.v.size());
+    b.dout = c.dout.data(), b.dq = dq.data(), b.dk = dk.data(), b.dv = dv.data();
+    b.dq_stride = c.q_stride, b.dk_stride = c.k_stride, b.dv_stride = c.v_stride;
+    context.table->attention_backward(context, b);
+    CHECK(std::isnan(dq[size_t(40 * c.q_stride)]));
+    CHECK(std::isnan(dk[size_t(30 * c.k_stride)]));
+    CHECK(!std::isnan(dk[size_t(2 * c.k_stride)]));
+  }
+}
+
 // A sequence must not feel its neighbours in the batch.
 TEST_CASE("attention of a sequence has the same bits alone and packed") {
   AttentionCase c;

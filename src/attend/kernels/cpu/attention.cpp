@@ -94,10 +94,10 @@ void query_block(const Attention& p, const HeadView& head, int64_t query, BlockM
   }
   for (int64_t i = 0; i < queries; ++i) {
     const int64_t row = head.first_query + query + i;
-    const float total = visible > 0 ? m.total[i] : 0;
+    const float total = visible > 0 ? m.total[i] : 0;  // 0 without any key; NaN must come through
     float* out = p.out + row * p.out_stride + head.h * p.value_width;
-    p.lse[head.h * rows + row] = total > 0 ? m.top[i] + __builtin_logf(total) : -kInfinity;
-    if (total > 0) {
+    p.lse[head.h * rows + row] = total != 0 ? m.top[i] + __builtin_logf(total) : -kInfinity;
+    if (total != 0) {
       const Vec inverse = splat(1 / total);
       for_vectors(0, p.value_width,
                   [&](int64_t c, auto n) { store(out + c, load(m.out + i * padded + c) * inverse, n); });

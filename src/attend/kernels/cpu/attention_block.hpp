@@ -104,8 +104,10 @@ ATTEND_INLINE Rows whole_rows(const float* x, int64_t stride, int64_t rows, int6
 
 /// to[d·kQueries + i] = x[i·stride + d] for `count` rows, zeros up to a whole vector.
 ATTEND_INLINE void transpose_rows(const float* x, int64_t stride, int64_t count, int64_t width, float* to) {
-  for (int64_t i = 0; i < count; i += kLanes)
-    pack_rows(x + i * stride, stride, smaller(kLanes, count - i), width, to + i, kQueries, true);
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    pack_rows<kLanes>(x + i * stride, stride, kLanes, width, to + i, kQueries, true);
+  if (i < count) pack_rows<0>(x + i * stride, stride, count - i, width, to + i, kQueries, true);
 }
 
 /// One head of one sequence.

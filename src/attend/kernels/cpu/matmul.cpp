@@ -21,6 +21,10 @@ using TileFunction = void (*)(int64_t k, const float* a, const float* b, int64_t
 
 template <int rows, int vectors>
 void tile(int64_t k, const float* a, const float* b, int64_t b_step, float* c, int64_t ldc, bool accumulate) {
+  // C is far away when it is written, so it is called for now.
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r)
+    for (int v = 0; v < vectors; ++v) __builtin_prefetch(c + r * ldc + v * kLanes, 1);
   Vec total[rows][vectors] = {};
   tile_product<rows, vectors>(k, a, 1, rows, b, b_step, total);
 #pragma GCC unroll 16
