@@ -92,18 +92,23 @@ void query_block(const Attention& p, const HeadView& head, int64_t query, BlockM
     const Rows v = whole_rows(head.v + key * p.v_stride, p.v_stride, count, p.value_width, m.values);
     block_product<1>(queries, padded, count, m.weights, 1, kQueries, v.data, v.step, m.out, padded, key > 0);
   }
+  // top becomes the log-sum-exp and total its inverse. A row without any key has total 0; NaN must come through.
+  for (int64_t i = 0; i < lanes; i += kLanes) {
+    const Vec total = load(m.total + i);
+    store(m.top + i, select(total == 0.0f, splat(-kInfinity), load(m.top + i) + log(total)));
+    store(m.total + i, 1.0f / total);
+  }
+  const int64_t row = head.first_query + query;
+  __builtin_memcpy(p.lse + head.h * rows + row, m.top, static_cast<size_t>(queries) * sizeof(float));
   for (int64_t i = 0; i < queries; ++i) {
-    const int64_t row = head.first_query + query + i;
-    const float total = visible > 0 ? m.total[i] : 0;  // 0 without any key; NaN must come through
-    float* out = p.out + row * p.out_stride + head.h * p.value_width;
-    p.lse[head.h * rows + row] = total != 0 ? m.top[i] + __builtin_logf(total) : -kInfinity;
-    if (total != 0) {
-      const Vec inverse = splat(1 / total);
-      for_vectors(0, p.value_width,
-                  [&](int64_t c, auto n) { store(out + c, load(m.out + i * padded + c) * inverse, n); });
-    } else {
+    float* out = p.out + (row + i) * p.out_stride + head.h * p.value_width;
+    if (m.top[i] == -kInfinity) {
       __builtin_memset(out, 0, static_cast<size_t>(p.value_width) * sizeof(float));
+      continue;
     }
+    const Vec inverse = splat(m.total[i]);
+    for_vectors(0, p.value_width,
+                [&](int64_t c, auto n) { store(out + c, load(m.out + i * padded + c) * inverse, n); });
   }
 }
 

@@ -107,7 +107,7 @@ void attention_cached(KernelContext& context, const AttentionCached& p) noexcept
           score_keys(p, pages, p.q + row * p.q_stride + h * p.width, key_head, weights);
           float top = 0;
           const float total = weigh(p, pages.keys, weights, top);
-          lse = top + __builtin_logf(total);
+          lse = top + log(splat(total))[0];
           int64_t c = 0;
           const int64_t column = key_head * p.value_width;
           for (; c + 4 * kLanes <= p.value_width; c += 4 * kLanes)

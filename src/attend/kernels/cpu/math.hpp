@@ -1,4 +1,4 @@
-// exp, tanh, erf and the activations on vectors. Polynomials are minimax fits made for this file; measured against
+// exp, log, tanh, erf and the activations on vectors. Polynomials are minimax fits made for this file; measured against
 // double precision: exp within 2e-7 relative, the others within 3e-7 absolute.
 #pragma once
 
@@ -20,6 +20,23 @@ ATTEND_INLINE Vec exp(Vec x) {
   p = fma(p, r, splat(0.5f));
   p = fma(p, r * r, r) + 1.0f;
   return scale_by_power(p, n);
+}
+
+/// ln x of normal numbers x > 0 (NaN stays NaN): x = 2^n·m with √½ ≤ m < √2 and ln m = f - f²/2 + f³·P(f), f = m - 1.
+ATTEND_INLINE Vec log(Vec x) {
+  constexpr int32_t kSqrtHalfBits = 0x3f3504f3;
+  const Int n = (bits(x) - kSqrtHalfBits) >> 23;
+  const Vec f = from_bits(bits(x) - (n << 23)) - 1.0f;
+  Vec p = fma(splat(-7.90419509691e-2f), f, splat(0.126239698705f));
+  p = fma(p, f, splat(-0.129984287005f));
+  p = fma(p, f, splat(0.142143297145f));
+  p = fma(p, f, splat(-0.166412494088f));
+  p = fma(p, f, splat(0.200010491528f));
+  p = fma(p, f, splat(-0.25000307017f));
+  p = fma(p, f, splat(0.333333307137f));
+  const Vec s = f * f;
+  const Vec small = fma(p * f, s, fma(s, splat(-0.5f), f));
+  return fma(to_float(n), splat(0.693147180559945f), small) + (x - x);
 }
 
 ATTEND_INLINE Vec with_sign_of(Vec magnitude, Vec sign) {
