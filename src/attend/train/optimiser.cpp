@@ -1,0 +1,84 @@
+#include <attend/base/error.hpp>
+#include <attend/ops/arguments.hpp>
+#include <attend/train/optimiser.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace attend {
+
+AdamW::AdamW(std::vector<Parameter> parameters, AdamWOptions options) : options_(options) {
+  for (Parameter& parameter : parameters)
+    if (parameter.tensor->tracked())
+      moments_.push_back(
+          {parameter, Tensor::zeros(parameter.tensor->shape()), Tensor::zeros(parameter.tensor->shape())});
+}
+
+double gradient_norm(const std::vector<Parameter>& parameters, const Gradients& gradients) {
+  double total = 0;
+  for (const Parameter& parameter : parameters) {
+    const Tensor gradient = gradients.of(*parameter.tensor);
+    if (!gradient.defined()) continue;
+    double squares = 0;
+    ops::run(&kernels::KernelTable::sum_of_squares,
+             kernels::SumOfSquares{gradient.elements(), ops::f32(gradient, "optimiser: gradient"), &squares});
+    total += squares;
+  }
+  return std::sqrt(total);
+}
+
+double AdamW::step(const Gradients& gradients, double learning_rate) {
+  std::vector<Parameter> parameters;
+  for (const Moments& moments : moments_) parameters.push_back(moments.parameter);
+  const double norm = gradient_norm(parameters, gradients);
+  if (!std::isfinite(norm))
+    fail<Error>("optimiser: the gradients are not finite at step {}; lower the learning rate", steps_);
+  const double scale = options_.clip > 0 ? std::min(1.0, options_.clip / (norm + 1e-6)) : 1.0;
+  ++steps_;
+  const auto t = static_cast<double>(steps_);
+  for (Moments& moments : moments_) {
+    Tensor& weight = *moments.parameter.tensor;
+    const Tensor gradient = gradients.of(weight);
+    if (!gradient.defined()) continue;
+    kernels::AdamW args{};
+    args.size = weight.elements();
+    args.weight = ops::f32(weight, "optimiser: weight");
+    args.gradient = ops::f32(gradient, "optimiser: gradient");
+    args.m = ops::f32(moments.m, "optimiser: m");
+    args.v = ops::f32(moments.v, "optimiser: v");
+    args.lr = static_cast<float>(learning_rate);
+    args.beta1 = options_.beta1;
+    args.beta2 = options_.beta2;
+    args.epsilon = options_.epsilon;
+    args.weight_decay = weight.shape().rank() > 1 ? options_.weight_decay : 0;
+    args.correction1 = static_cast<float>(1 - std::pow(static_cast<double>(options_.beta1), t));
+    args.correction2 = static_cast<float>(1 - std::pow(static_cast<double>(options_.beta2), t));
+    args.gradient_scale = static_cast<float>(scale);
+    ops::run(&kernels::KernelTable::adamw, args);
+  }
+  return norm;
+}
+
+NamedTensors AdamW::state() const {
+  NamedTensors tensors;
+  for (const Moments& moments : moments_) {
+    tensors.emplace_back("m." + moments.parameter.name, moments.m);
+    tensors.emplace_back("v." + moments.parameter.name, moments.v);
+  }
+  return tensors;
+}
+
+void AdamW::restore(const SafeTensors& file, int64_t steps) {
+  for (const auto& [name, tensor] : state()) {
+    if (!file.contains(name)) fail<FormatError>("{}: '{}' is missing", file.file_name(), name);
+    const Tensor saved = file.tensor(name);
+    if (saved.shape() != tensor.shape() || saved.dtype() != DType::f32)
+      fail<FormatError>("{}: '{}' is {} of {}, not {} of f32", file.file_name(), name, saved.shape(),
+                        attend::name_of(saved.dtype()), tensor.shape());
+    std::memcpy(tensor.memory(), saved.memory(), saved.bytes());
+  }
+  steps_ = steps;
+}
+
+}  // namespace attend

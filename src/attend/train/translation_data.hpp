@@ -1,0 +1,34 @@
+// What the training of a translator reads: its tokenizer, its corpora, its validation pairs.
+#pragma once
+
+#include <attend/data/batches.hpp>
+#include <attend/text/tokenizer.hpp>
+#include <attend/train/options.hpp>
+
+#include <memory>
+
+namespace attend {
+
+/// Pairs to score, as text.
+struct ValidationPairs {
+  std::string name;
+  std::vector<std::string> source, target;
+};
+
+struct TranslationData {
+  Tokenizer tokenizer;
+  std::vector<TrainingSource> sources;
+  std::vector<std::string> names;  ///< of the sources
+  std::vector<ValidationPairs> validation;
+  std::vector<Direction> directions;
+  std::vector<std::string> targets;  ///< the language each direction translates to
+  ExampleLayout layout;
+};
+
+/// Reads the recipe's files. The tokenizer is `folder`/tokenizer.json if it is there, else the recipe's file, else
+/// trained from the files and written there; encoded corpora are cached in `folder`/cache. `report` is told what
+/// happens, one line a step. Throws ConfigError if no file is left, and what the readers throw.
+TranslationData open_translation_data(const TrainOptions& options, const std::filesystem::path& folder,
+                                      const std::function<void(const std::string&)>& report);
+
+}  // namespace attend

@@ -1,0 +1,71 @@
+#include <attend/base/error.hpp>
+#include <attend/models/family.hpp>
+#include <attend/train/translator_folder.hpp>
+
+#include <algorithm>
+
+namespace attend {
+
+Transformer new_translator(const ModelOptions& options, const Tokenizer& tokenizer, uint64_t seed) {
+  auto id_of = [&](const char* token) {
+    const auto id = tokenizer.token_to_id(token);
+    if (!id) fail<ConfigError>("train: the tokenizer has no token {}", token);
+    return *id;
+  };
+  TransformerConfig c;
+  c.model_type = "marian";
+  c.vocab = c.source_vocab = tokenizer.vocab_size();
+  c.width = options.width;
+  c.max_length = options.max_length;
+  c.positions = PositionKind::sinusoidal_halves;
+  c.embedding_dropout = options.dropout;
+  c.logits_bias = true;
+  c.pad = c.decoder_start = id_of("<pad>");
+  c.frozen_pad_row = true;
+  c.eos = {id_of("</s>")};
+  if (c.pad != c.vocab - 1)
+    fail<ConfigError>("train: <pad> must be the tokenizer's last token, not {} of {}", c.pad, c.vocab);
+  BlockConfig& block = c.encoder.block;
+  block.width = options.width;
+  block.heads = options.heads;
+  block.hidden = options.hidden;
+  block.activation = models::activation_of(options.activation, "train: model.activation");
+  block.dropout = options.dropout;
+  block.attention_dropout = options.attention_dropout;
+  block.activation_dropout = options.activation_dropout;
+  c.decoder = c.encoder;
+  c.decoder.block.causal = c.decoder.block.cross = true;
+  c.encoder.layers = options.encoder_layers;
+  c.decoder.layers = options.decoder_layers;
+
+  Transformer model(c);
+  model.initialise(seed);
+  for (const Parameter& parameter : parameters(model)) {
+    float* values = parameter.tensor->data<float>();
+    if (parameter.name == "embedding") std::fill_n(values + c.pad * c.width, c.width, 0.0f);
+    if (parameter.name == "logits_bias") values[c.pad] = -1e4f;
+  }
+  return model;
+}
+
+void write_translator(const std::filesystem::path& folder, const Transformer& model, const Tokenizer& tokenizer,
+                      DType dtype) {
+  save_model(folder, model, dtype);
+  const TransformerConfig& c = model.config();
+  write_json_file(folder / "generation_config.json", {{"pad_token_id", c.pad},
+                                                      {"eos_token_id", c.eos.front()},
+                                                      {"forced_eos_token_id", c.eos.front()},
+                                                      {"decoder_start_token_id", c.decoder_start},
+                                                      {"bad_words_ids", {{c.pad}}},
+                                                      {"num_beams", 4},
+                                                      {"max_length", c.max_length}});
+  tokenizer.save(folder / "tokenizer.json");
+  write_json_file(folder / "tokenizer_config.json", {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                                                     {"eos_token", "</s>"},
+                                                     {"unk_token", "<unk>"},
+                                                     {"pad_token", "<pad>"},
+                                                     {"model_max_length", c.max_length},
+                                                     {"clean_up_tokenization_spaces", false}});
+}
+
+}  // namespace attend
