@@ -52,7 +52,12 @@ void dropout(KernelContext& context, const DropoutApply& p) noexcept {
 
 void axpby(KernelContext& context, const Axpby& p) noexcept {
   for_tiles(context, p.size, [&](int64_t begin, int64_t end) {
-    if (p.beta == 0) {
+    // A factor of 0 must not read: what lies there may be NaN.
+    if (p.alpha == 0 && p.beta == 0) {
+      for_vectors(begin, end, [&](int64_t i, auto n) { store(p.y + i, splat(0), n); });
+    } else if (p.alpha == 0) {
+      for_vectors(begin, end, [&](int64_t i, auto n) { store(p.y + i, p.beta * load(p.y + i, n), n); });
+    } else if (p.beta == 0) {
       for_vectors(begin, end, [&](int64_t i, auto n) { store(p.y + i, p.alpha * load(p.x + i, n), n); });
     } else {
       for_vectors(begin, end, [&](int64_t i, auto n) {
