@@ -161,5 +161,9 @@ TEST_CASE("memory does not grow with the corpus") {
   const auto corpus = PairCorpus::open(folder / "f.tsv", number_encoder());
   CHECK(corpus.size() == 40000);
   CHECK(fs::file_size(folder / "f.tsv") > 30'000'000);
+#ifndef __SANITIZE_ADDRESS__  // which keeps freed memory for a while
   CHECK(peak() - before < 24 * 1024);
+#else
+  (void)before;
+#endif
 }
