@@ -50,6 +50,37 @@ Tensor weighted_sum(const Tensor& weights, const Tensor& v, const Sequences& que
   return out;
 }
 
+// The weights of cached attention, from the pages: [heads, Tq, Tk], or [sequences, heads, Tq, Tk] padded with 0.
+Tensor cached_weights(const kernels::AttentionCached& args) {
+  const int32_t *offsets = args.q_offsets, *lengths = args.lengths;
+  int64_t most_queries = 1, most_keys = 1;
+  for (int64_t s = 0; s < args.sequences; ++s) {
+    most_queries = std::max<int64_t>(most_queries, offsets[s + 1] - offsets[s]);
+    most_keys = std::max<int64_t>(most_keys, lengths[s]);
+  }
+  const int64_t rows = offsets[args.sequences];
+  Tensor weights = Tensor::zeros({args.sequences, args.heads, most_queries, most_keys});
+  for (int64_t s = 0; s < args.sequences; ++s) {
+    const int32_t* pages = args.page_table + s * args.max_pages;
+    const int64_t queries = offsets[s + 1] - offsets[s];
+    for (int64_t h = 0; h < args.heads; ++h)
+      for (int64_t i = 0; i < queries; ++i) {
+        const int64_t row = offsets[s] + i, seen = args.causal ? lengths[s] - queries + i + 1 : lengths[s];
+        const float* q = args.q + row * args.q_stride + h * args.width;
+        float* to = weights.data<float>() + ((s * args.heads + h) * most_queries + i) * most_keys;
+        for (int64_t j = 0; j < seen; ++j) {
+          const float* k = args.k_pages +
+                           (pages[j / args.page_size] * args.page_size + j % args.page_size) * args.k_stride +
+                           h * args.width;
+          float score = 0;
+          for (int64_t d = 0; d < args.width; ++d) score += q[d] * k[d];
+          to[j] = std::exp(score * args.scale - args.lse[h * rows + row]);
+        }
+      }
+  }
+  return args.sequences == 1 ? weights.view({args.heads, most_queries, most_keys}) : weights;
+}
+
 }  // namespace
 
 Tensor MultiHeadAttention::attend(Pass& pass, const Tensor& x, const Sequences& sequences, const Tensor& memory,
@@ -105,31 +136,7 @@ Tensor MultiHeadAttention::attend_cached(Pass& pass, const Tensor& x, const Sequ
   args.out_stride = mixed.size(1);
   args.lse = ops::f32(lse, "attention: lse");
   ops::run(&kernels::KernelTable::attention_cached, args);
-  if (lse.defined()) {  // weights [sequences, heads, Tq, Tk] from the pages
-    int64_t most_queries = 1, most_keys = 1;
-    const int32_t *offsets = args.q_offsets, *lengths = args.lengths;
-    for (int64_t s = 0; s < args.sequences; ++s) {
-      most_queries = std::max<int64_t>(most_queries, offsets[s + 1] - offsets[s]);
-      most_keys = std::max<int64_t>(most_keys, lengths[s]);
-    }
-    Tensor weights = Tensor::zeros({args.sequences, heads, most_queries, most_keys});
-    for (int64_t s = 0; s < args.sequences; ++s)
-      for (int64_t h = 0; h < heads; ++h)
-        for (int64_t i = 0; i < offsets[s + 1] - offsets[s]; ++i) {
-          const int64_t row = offsets[s] + i,
-                        last = args.causal ? lengths[s] - (offsets[s + 1] - offsets[s]) + i : lengths[s] - 1;
-          for (int64_t j = 0; j <= last; ++j) {
-            const int64_t at = args.page_table[s * view.max_pages + j / PagedStore::page_size] * PagedStore::page_size +
-                               j % PagedStore::page_size;
-            float score = 0;
-            for (int64_t d = 0; d < width; ++d)
-              score += args.q[row * args.q_stride + h * width + d] * args.k_pages[at * args.k_stride + h * width + d];
-            weights.data<float>()[((s * heads + h) * most_queries + i) * most_keys + j] =
-                std::exp(score * args.scale - lse.data<float>()[h * q.size(0) + row]);
-          }
-        }
-    pass.observe("weights", args.sequences == 1 ? weights.view({heads, most_queries, most_keys}) : weights);
-  }
+  if (lse.defined()) pass.observe("weights", cached_weights(args));
   return out(pass.observe("mixed", mixed));
 }
 

@@ -113,6 +113,7 @@ class Run {
       loss += part.item();
       tokens_ += batch.source_tokens() + batch.target_tokens();
     }
+    freeze_padding(gradients);
     const double rate = options_.learning_rate * schedule_(step_);
     const double norm = optimiser_->step(gradients, rate);
     ++step_;
@@ -120,6 +121,14 @@ class Run {
     ++window_steps_;
     last_rate_ = rate;
     last_norm_ = norm;
+  }
+
+  // The padding row starts the decoder as zeros; as a row of the tied output matrix it would get a gradient.
+  void freeze_padding(const Gradients& gradients) {
+    const int64_t pad = model_.config().pad;
+    for (const Parameter& parameter : parameters(model_))
+      if (parameter.name == "embedding")
+        for (float& g : gradients.of(*parameter.tensor).rows(pad, pad + 1).values<float>()) g = 0;
   }
 
   void log_progress() {
@@ -175,7 +184,7 @@ class Run {
     window_start_ += Clock::now() - start;  // the rate is that of training
   }
 
-  // The mean of the present weights and those of the newest checkpoints before it.
+  // The model as it is given away: the mean of the present weights and those of the newest checkpoints before it.
   Transformer averaged() const {
     Transformer mean(model_.config());
     std::vector<SafeTensors> files;
@@ -195,6 +204,7 @@ class Run {
       add(*now[i].tensor, 0);
       for (const SafeTensors& file : files) add(file.tensor(now[i].name), 1);
     }
+    forbid_padding(mean);
     return mean;
   }
 

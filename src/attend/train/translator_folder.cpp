@@ -40,12 +40,14 @@ Transformer new_translator(const ModelOptions& options, const Tokenizer& tokeniz
 
   Transformer model(c);
   model.initialise(seed);
-  for (const Parameter& parameter : parameters(model)) {
-    float* values = parameter.tensor->data<float>();
-    if (parameter.name == "embedding") std::fill_n(values + c.pad * c.width, c.width, 0.0f);
-    if (parameter.name == "logits_bias") values[c.pad] = -1e4f;
-  }
+  for (const Parameter& parameter : parameters(model))
+    if (parameter.name == "embedding") std::fill_n(parameter.tensor->data<float>() + c.pad * c.width, c.width, 0.0f);
   return model;
+}
+
+void forbid_padding(Transformer& model) {
+  for (const Parameter& parameter : parameters(model))
+    if (parameter.name == "logits_bias") parameter.tensor->data<float>()[model.config().pad] = -1e4f;
 }
 
 void write_translator(const std::filesystem::path& folder, const Transformer& model, const Tokenizer& tokenizer,

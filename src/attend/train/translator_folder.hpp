@@ -9,10 +9,13 @@
 
 namespace attend {
 
-/// A new model for this tokenizer, initialised by the seed. The padding token is the last id and starts the decoder:
-/// its row is zero and stays so, and it can never be the output (its logit is -10000, which gives it the probability
-/// and the gradient 0).
+/// A new model for this tokenizer, initialised by the seed. The padding token is the last id and starts the decoder;
+/// its row is zero, and training must leave it so.
 Transformer new_translator(const ModelOptions& options, const Tokenizer& tokenizer, uint64_t seed);
+
+/// Makes sure that the padding token is never the output: its logit becomes -10000 (which half precision can hold),
+/// its probability 0. For finished models: with label smoothing such a logit would add a constant to the loss.
+void forbid_padding(Transformer& model);
 
 /// config.json, generation_config.json, model.safetensors, tokenizer.json, tokenizer_config.json.
 void write_translator(const std::filesystem::path& folder, const Transformer& model, const Tokenizer& tokenizer,
