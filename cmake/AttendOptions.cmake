@@ -1,5 +1,5 @@
 add_library(attend_options INTERFACE)
-target_compile_options(attend_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow=local -Wnon-virtual-dtor -Wno-missing-field-initializers -ffp-contract=off)
+target_compile_options(attend_options INTERFACE -Wall -Wextra -Wpedantic $<$<CXX_COMPILER_ID:GNU>:-Wshadow=local> -Wnon-virtual-dtor -Wno-missing-field-initializers -ffp-contract=off)
 if(ATTEND_WARNINGS_AS_ERRORS)
   target_compile_options(attend_options INTERFACE -Werror)
 endif()
