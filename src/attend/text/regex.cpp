@@ -9,21 +9,33 @@
 namespace attend {
 namespace {
 
-// PCRE2's \s counts U+180E and Unicode's White_Space does not; the files mean the latter.
+// PCRE2 and Oniguruma, which the files are written for, differ in two classes. White space: PCRE2 counts U+180E,
+// Unicode's White_Space does not. Word characters: PCRE2 takes all numbers and no marks.
 constexpr std::string_view white_space =
     R"(\x09-\x0d\x20\x85\xa0\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
+constexpr std::string_view word = R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{24b6}-\x{24e9})";
 
-std::string with_unicode_white_space(std::string_view pattern) {
+// Oniguruma counts these too, but not inside of a class.
+constexpr std::string_view more_word =
+    R"(\xb2\xb3\xb9\xbc-\xbe\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
+
+/// Writes \s, \w and, outside of classes, \S and \W out.
+std::string with_oniguruma_classes(std::string_view pattern) {
   std::string result;
   bool in_class = false;
   for (size_t i = 0; i < pattern.size(); ++i) {
     const char c = pattern[i];
     if (c == '\\' && i + 1 < pattern.size()) {
       const char next = pattern[++i];
-      if (next == 's' && in_class)
-        result.append(white_space);
-      else if (next == 's' || (next == 'S' && !in_class))
-        result.append(next == 's' ? "[" : "[^").append(white_space).append("]");
+      const bool negated = next == 'S' || next == 'W';
+      const std::string_view characters = next == 's' || next == 'S' ? white_space : word;
+      if ((next == 's' || next == 'w') && in_class)
+        result.append(characters);
+      else if (next == 's' || next == 'w' || (negated && !in_class))
+        result.append(negated ? "[^" : "[")
+            .append(characters)
+            .append(next == 'w' || next == 'W' ? more_word : std::string_view())
+            .append("]");
       else
         result.append({'\\', next});
       continue;
@@ -52,7 +64,7 @@ struct Regex::Code {
 Regex::Regex(std::string_view pattern) {
   auto code = std::make_shared<Code>();
   code->pattern = pattern;
-  const std::string text = with_unicode_white_space(pattern);
+  const std::string text = with_oniguruma_classes(pattern);
   int error = 0;
   PCRE2_SIZE position = 0;
   code->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), PCRE2_UTF | PCRE2_UCP, &error,

@@ -22,6 +22,13 @@ bool is_hangul_syllable(char32_t c) { return c >= 0xAC00 && c <= 0xD7A3; }
 bool is_hangul_vowel_or_final(char32_t c) { return (c >= 0x1161 && c <= 0x1175) || (c >= 0x11A8 && c <= 0x11C2); }
 bool is_han(char32_t c) { return c >= 0x4E00 && c <= 0x9FFF; }
 
+/// Code points whose decompositions are younger than the Unicode version of the reference library; models have seen
+/// them as they are.
+bool is_newer_than_reference(char32_t c) {
+  return c == 0x32FF || (c >= 0xA7F2 && c <= 0xA7F4) || c == 0xAB69 || (c >= 0x10781 && c <= 0x107BA) || c == 0x11938 ||
+         (c >= 0x1E030 && c <= 0x1E06D) || c == 0x1F16C || (c >= 0x1FBF0 && c <= 0x1FBF9);
+}
+
 /// a + b as one code point, or 0.
 char32_t compose(char32_t a, char32_t b) {
   if (a >= 0x1100 && a < 0x1113 && b >= 0x1161 && b < 0x1176) return 0xAC00 + ((a - 0x1100) * 21 + (b - 0x1161)) * 28;
@@ -96,7 +103,7 @@ class UnicodeForm : public Normalizer {
     const int options = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | (compatible_ ? UTF8PROC_COMPAT : 0);
     auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), parts, 32,
                                          static_cast<utf8proc_option_t>(options), nullptr);
-    if (count < 1 || count > 32) {
+    if (count < 1 || count > 32 || is_newer_than_reference(c)) {
       parts[0] = static_cast<utf8proc_int32_t>(c);
       count = 1;
     }
