@@ -287,6 +287,10 @@ TEST_CASE("the kernel table names its level and lower levels stay reachable") {
   CHECK(cpu_kernels("no such level") == nullptr);
   for (const KernelTable* table : levels()) CHECK(cpu_kernels(table->level) == table);
   const auto all = levels();
+  CHECK(std::string(cpu_kernels_up_to("base").level) == "base");
+  for (const KernelTable* table : all) CHECK(&cpu_kernels_up_to(table->level) == table);
+  CHECK(&cpu_kernels_up_to(nullptr) == all.back());
+  CHECK(&cpu_kernels_up_to("no such level") == all.back());
   CHECK(std::count(all.begin(), all.end(), &cpu_kernels()) == 1);
 }
 

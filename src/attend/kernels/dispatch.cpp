@@ -41,10 +41,11 @@ int levels(Level (&out)[kMaxLevels]) noexcept {
   return count;
 }
 
-const KernelTable& choose() noexcept {
+}  // namespace
+
+const KernelTable& cpu_kernels_up_to(const char* limit) noexcept {
   Level list[kMaxLevels];
   const int count = levels(list);
-  const char* limit = std::getenv("ATTEND_ISA");
   int best = 0;
   for (int i = 0; i < count; ++i) {
     if (list[i].supported) best = i;
@@ -53,10 +54,8 @@ const KernelTable& choose() noexcept {
   return *list[best].table;
 }
 
-}  // namespace
-
 const KernelTable& cpu_kernels() noexcept {
-  static const KernelTable& table = choose();
+  static const KernelTable& table = cpu_kernels_up_to(std::getenv("ATTEND_ISA"));
   return table;
 }
 

@@ -40,7 +40,8 @@ class Scratch {
 
 struct KernelTable;
 
-/// What every kernel gets beside its arguments.
+/// What every kernel gets beside its arguments. One kernel at a time per scratch: a task of the pool must not call
+/// kernels with the context of its caller.
 struct KernelContext {
   const KernelTable* table = nullptr;
   ThreadPool* pool = nullptr;
@@ -49,6 +50,8 @@ struct KernelContext {
 
 /// C = act(op(A)·op(B) + bias) or C += op(A)·op(B).   op(A): [m, k], op(B): [k, n], C: [m, n].
 /// a_transposed: A lies as [k, m]; b_transposed: B lies as [n, k] (a Linear's weight [out, in]).
+/// The bits of an element depend on its row of A and its column of B alone: a row is the same alone or in a batch, with
+/// B plain, transposed or packed.
 struct Matmul {
   int64_t m, n, k;
   const float* a;
@@ -320,6 +323,8 @@ struct KernelTable {
 
 /// The table for this CPU. ATTEND_ISA=base|avx2|avx512 in the environment lowers the level (never raises it).
 const KernelTable& cpu_kernels() noexcept;
+/// The best table of this CPU up to the level `limit`; null or an unknown name: without limit.
+const KernelTable& cpu_kernels_up_to(const char* limit) noexcept;
 /// The table of one level, or null if this CPU or build lacks it (for tests that compare levels).
 const KernelTable* cpu_kernels(const char* level) noexcept;
 
