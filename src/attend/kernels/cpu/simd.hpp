@@ -7,7 +7,9 @@
 
 #if ATTEND_LEVEL_avx512 || ATTEND_LEVEL_avx2
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12 trips over its own _mm512_undefined_ps
+#pragma GCC diagnostic ignored "-Wpragmas"
+#pragma GCC diagnostic ignored "-Wunknown-warning-option"  // the next one is GCC alone
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"     // GCC 12 trips over its own _mm512_undefined_ps
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 #pragma GCC diagnostic pop

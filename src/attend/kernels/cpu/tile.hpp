@@ -3,6 +3,8 @@
 
 #include "attend/kernels/cpu/simd.hpp"
 
+#include <utility>
+
 namespace attend::kernels::ATTEND_LEVEL {
 namespace {
 
@@ -38,12 +40,10 @@ ATTEND_INLINE void tile_product(int64_t k, const float* a, int64_t a_row, int64_
   }
 }
 
-template <int step>
-ATTEND_INLINE void swap_blocks(Vec& upper, Vec& lower) {
-  const Int lane = lane_numbers();
-  const Int inside = (lane & step) != 0;
-  const Vec first = __builtin_shuffle(upper, lower, inside ? lane - step + kLanes : lane);
-  lower = __builtin_shuffle(upper, lower, inside ? lane + kLanes : lane + step);
+template <int step, int... lane>
+ATTEND_INLINE void swap_blocks(Vec& upper, Vec& lower, std::integer_sequence<int, lane...>) {
+  const Vec first = __builtin_shufflevector(upper, lower, (lane & step ? lane - step + kLanes : lane)...);
+  lower = __builtin_shufflevector(upper, lower, (lane & step ? lane + kLanes : lane + step)...);
   upper = first;
 }
 
@@ -53,7 +53,7 @@ ATTEND_INLINE void transpose(Vec (&x)[kLanes]) {
   if constexpr (step > 0) {
 #pragma GCC unroll 16
     for (int i = 0; i < kLanes; ++i)
-      if ((i & step) == 0) swap_blocks<step>(x[i], x[i + step]);
+      if ((i & step) == 0) swap_blocks<step>(x[i], x[i + step], std::make_integer_sequence<int, kLanes>{});
     transpose<step / 2>(x);
   }
 }
