@@ -31,7 +31,7 @@ function(attend_kernel_level LEVEL)
 endfunction()
 
 # attend_tests(ROOM): tests/ROOM/*_test.cpp become ctest "ROOM"; *_golden_test.cpp become "golden.ROOM".
-# They link the rooms up to ROOM, so a change above it does not rebuild them. The tests of "apps" link the whole library
+# They link the rooms up to ROOM, so a change above it does not rebuild them. The tests of "cli" link the whole library
 # and find the command in the environment variable ATTEND_BINARY.
 function(attend_tests ROOM)
   file(GLOB ALL CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${ROOM}/*_test.cpp)
@@ -66,7 +66,7 @@ function(attend_tests ROOM)
       target_include_directories(test_${KIND}${ROOM} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
       target_link_libraries(test_${KIND}${ROOM} PRIVATE attend_options ${OBJECTS} attend_dependencies)
       add_test(NAME ${NAME} COMMAND test_${KIND}${ROOM} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-      if(ROOM STREQUAL "apps" AND TARGET attend_cli)
+      if(ROOM STREQUAL "cli" AND TARGET attend_cli)
         add_dependencies(test_${KIND}${ROOM} attend_cli)
         set_tests_properties(${NAME} PROPERTIES ENVIRONMENT "ATTEND_BINARY=$<TARGET_FILE:attend_cli>")
       endif()

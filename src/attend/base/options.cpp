@@ -102,7 +102,8 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return steps.back().back();
 }
 
-// "; did you mean "…"?" with the nearest candidate, or nothing where none is near.
+}  // namespace
+
 std::string suggestion(std::string_view wrong, const std::vector<std::string>& candidates) {
   if (wrong.size() > 64) return {};
   const std::string* nearest = nullptr;
@@ -116,6 +117,8 @@ std::string suggestion(std::string_view wrong, const std::vector<std::string>& c
   }
   return nearest ? fmt::format("; did you mean \"{}\"?", *nearest) : "";
 }
+
+namespace {
 
 std::string place_text(const std::string& where, int64_t line) {
   if (where.empty()) return {};
@@ -438,7 +441,9 @@ std::string options_help(std::span<const Option> options, std::string_view langu
   size_t width = 0;
   for (const Option& option : options) {
     const std::string value = kind(option);
-    left.push_back(is_switch(option) ? fmt::format("  --[no-]{}", flag_of(option).substr(2))
+    // A switch that is off is shown as the flag that turns it on.
+    const bool on = is_switch(option) && option.text() == "true";
+    left.push_back(is_switch(option) ? fmt::format("  --{}{}", on ? "[no-]" : "", flag_of(option).substr(2))
                                      : fmt::format("  {} {}", flag_of(option), value));
     width = std::max(width, std::min<size_t>(left.back().size(), 34));
   }
