@@ -18,6 +18,7 @@ struct Matrix {
   int64_t rows = 0, columns = 0;
   Vector values;
 
+  Matrix() = default;
   Matrix(int64_t row_count, int64_t column_count, Vector elements);
   /// Filled with one value.
   Matrix(int64_t row_count, int64_t column_count, double value = 0);
