@@ -167,7 +167,6 @@ void force_tokens(Scores scores, TokenIds tokens) {
 LogitsProcessors::LogitsProcessors(const GenerationOptions& options, int64_t prompt_length, int64_t max_length,
                                    TokenIds source)
     : options_(&options),
-      prompt_length_(prompt_length),
       max_length_(max_length),
       min_length_(std::max(options.min_length, options.min_new_tokens ? prompt_length + options.min_new_tokens : 0)),
       // A beam needs a token to go on with besides those that end it.

@@ -70,7 +70,7 @@ class LogitsProcessors {
 
   const GenerationOptions* options_;
   std::vector<std::vector<int32_t>> bad_words_;  ///< without those that are just an end token
-  int64_t prompt_length_, max_length_, min_length_, min_tokens_to_keep_;
+  int64_t max_length_, min_length_, min_tokens_to_keep_;
   TokenIds source_;
   bool any_;
 };

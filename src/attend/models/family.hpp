@@ -50,7 +50,7 @@ Transformer load_model(const std::filesystem::path& folder, const LoadOptions& o
 std::vector<std::pair<std::string, Tensor>> by_file_name(const Transformer& model,
                                                          const std::function<Tensor(const Parameter&)>& of);
 
-/// Writes config.json, generation_config.json and model.safetensors of the model's family into the folder.
+/// Writes config.json and model.safetensors of the model's family into the folder.
 void save_model(const std::filesystem::path& folder, const Transformer& model, DType dtype = DType::f32);
 
 namespace models {
