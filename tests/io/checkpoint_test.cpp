@@ -83,6 +83,18 @@ TEST_CASE("the newest are kept, a repeated step is replaced, abandoned later ste
   CHECK_THROWS_AS(CheckpointStore(folder / "run", 0), ConfigError);
 }
 
+TEST_CASE("checkpoints between the regular ones last until the next") {
+  ScratchFolder folder;
+  CheckpointStore store(folder / "run", 2, 10);
+  for (int64_t step : {10, 20, 24}) save(store, step);
+  CHECK(steps(store) == std::vector<int64_t>{10, 20, 24});
+  save(store, 27);
+  CHECK(steps(store) == std::vector<int64_t>{10, 20, 27});
+  save(store, 30);
+  CHECK(steps(store) == std::vector<int64_t>{20, 30});
+  CHECK_THROWS_AS(CheckpointStore(folder / "run", 2, 0), ConfigError);
+}
+
 TEST_CASE("a damaged checkpoint is named and the previous good one used") {
   ScratchFolder folder;
   CheckpointStore store(folder / "run", 3);

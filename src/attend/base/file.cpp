@@ -165,6 +165,12 @@ void FileWriter::commit() {
   sync_folder(folder_of(target_));
 }
 
+void create_folders(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) fail_system("create", folder, error.value());
+}
+
 void write_file(const std::filesystem::path& path, std::string_view bytes) {
   FileWriter writer(path);
   writer.write(bytes);

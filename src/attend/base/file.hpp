@@ -35,6 +35,9 @@ class FileDescriptor {
   int value_;
 };
 
+/// Creates a folder, with those above it, unless it is there; throws SystemError.
+void create_folders(const std::filesystem::path& folder);
+
 /// Opens an existing file for reading; throws SystemError.
 FileDescriptor open_for_reading(const std::filesystem::path& path);
 

@@ -107,9 +107,7 @@ PairCorpus PairCorpus::open(const fs::path& path, const TextEncoder& encoder, co
   const bool keep = !options.cache_folder.empty();
   fs::path base = options.cache_folder / fingerprint;
   if (keep) {
-    std::error_code error;
-    fs::create_directories(options.cache_folder, error);
-    if (error) fail_system("create", options.cache_folder, error.value());
+    create_folders(options.cache_folder);
   } else {
     static std::atomic<int> number{0};
     base = fs::temp_directory_path() / fmt::format("attend-{}-{}-{}", ::getpid(), number++, fingerprint);

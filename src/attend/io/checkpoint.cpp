@@ -109,8 +109,10 @@ void verify_checkpoint(const fs::path& checkpoint) {
   }
 }
 
-CheckpointStore::CheckpointStore(fs::path folder, int keep) : folder_(std::move(folder)), keep_(keep) {
+CheckpointStore::CheckpointStore(fs::path folder, int keep, int64_t every)
+    : folder_(std::move(folder)), keep_(keep), every_(every) {
   if (keep_ < 1) fail<ConfigError>("checkpoints: keep is {}, but at least one must stay", keep_);
+  if (every_ < 1) fail<ConfigError>("checkpoints: one every {} steps makes no sense", every_);
 }
 
 // The lock lives on the open file: it ends with the process, however that ends.
@@ -150,15 +152,12 @@ void CheckpointStore::remove_leftovers() const {
 
 Checkpoint CheckpointStore::save(int64_t step, const std::function<void(const fs::path&)>& write_files) {
   if (step < 0) fail<ConfigError>("checkpoints: step {} is negative", step);
-  std::error_code error;
-  fs::create_directories(folder_, error);
-  if (error) fail_system("create", folder_, error.value());
+  create_folders(folder_);
   lock();
   remove_leftovers();
 
   const fs::path temporary = folder_ / temporary_name;
-  fs::create_directory(temporary, error);
-  if (error) fail_system("create", temporary, error.value());
+  create_folders(temporary);
   Name name{step, 1};
   try {
     write_files(temporary);
@@ -168,19 +167,23 @@ Checkpoint CheckpointStore::save(int64_t step, const std::function<void(const fs
       if (other.step == step) name.attempt = other.attempt + 1;
     rename_folder(temporary, folder_ / to_string(name));
   } catch (...) {
-    fs::remove_all(temporary, error);
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);
     throw;
   }
   flush(folder_);
 
-  // The new one is good, so others may go: the oldest, and what lies ahead of it (a run taken up at an earlier step
-  // has left that path; the latest must be what was saved last).
+  // The new one is good, so others may go: the oldest, those between the regular ones, and what lies ahead of it (a run
+  // taken up at an earlier step has left that path; the latest must be what was saved last).
   int kept = 0;
   const auto names = names_in(folder_);
   for (size_t i = names.size(); i-- > 0;) {
     const auto& [other, path] = names[i];
-    const bool replaced = other.step == step && other != name;
-    if (other.step > step || replaced || kept >= keep_)
+    if (other == name) {
+      kept += step % every_ == 0;
+      continue;
+    }
+    if (other.step >= step || other.step % every_ != 0 || kept >= keep_)
       remove(path);
     else
       ++kept;

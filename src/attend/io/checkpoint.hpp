@@ -27,8 +27,9 @@ void verify_checkpoint(const std::filesystem::path& checkpoint);
 /// There is no pointer that could be wrong: the latest is the one with the highest step that verifies.
 class CheckpointStore {
  public:
-  /// Keeps the `keep` (>= 1) newest. Touches nothing until save(); reading needs no write access.
-  explicit CheckpointStore(std::filesystem::path folder, int keep = 3);
+  /// Keeps the `keep` (>= 1) newest whose step is a multiple of `every` (>= 1); one in between (a run that was asked to
+  /// stop) goes when the next is saved. Touches nothing until save(); reading needs no write access.
+  explicit CheckpointStore(std::filesystem::path folder, int keep = 3, int64_t every = 1);
 
   /// Calls `write_files` with an empty folder to put files into (no subfolders), then makes it the checkpoint of
   /// `step`, replacing an older one of that step. Then the oldest beyond `keep` go, and those of later steps: a run
@@ -52,6 +53,7 @@ class CheckpointStore {
 
   std::filesystem::path folder_;
   int keep_;
+  int64_t every_;
   FileDescriptor lock_;
 };
 

@@ -1,4 +1,5 @@
 #include <attend/base/error.hpp>
+#include <attend/base/file.hpp>
 #include <attend/io/safetensors.hpp>
 #include <attend/models/family.hpp>
 #include <attend/nn/parameters.hpp>
@@ -157,7 +158,7 @@ std::vector<std::pair<std::string, Tensor>> by_file_name(const Transformer& mode
 void save_model(const std::filesystem::path& folder, const Transformer& model, DType dtype) {
   const TransformerConfig& c = model.config();
   const Family& family = family_of(c.model_type, folder.string());
-  std::filesystem::create_directories(folder);
+  create_folders(folder);
   nlohmann::ordered_json config = family.write(c);
   config["architectures"] = {family.architecture};
   config["model_type"] = family.model_type;

@@ -8,6 +8,7 @@
 #include <attend/train/translator_folder.hpp>
 #include <attend/train/validation.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <fstream>
@@ -20,13 +21,44 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// What a resumed run must have in common with the one it goes on from.
-nlohmann::ordered_json identity_of(const TrainOptions& options) {
+nlohmann::ordered_json json_of(TrainOptions options) { return options_json(options_of(options)); }
+
+// What a resumed run must have in common with the one it goes on from: all but what changes no weight.
+nlohmann::json identity_of(const TrainOptions& options) {
   TrainOptions copy = options;
-  // These change when something is written or shown, or how long it runs, but no weight on the way.
   copy.output.clear();
   copy.keep = copy.log_every = copy.prefetch = 1;
-  return options_json(options_of(copy));
+  return json_of(std::move(copy));
+}
+
+// The newest good checkpoint, which the recipe must fit; nothing if this is the start.
+std::optional<Checkpoint> starting_point(const CheckpointStore& store, const TrainOptions& options, bool resume,
+                                         const std::function<void(const std::string&)>& message) {
+  if (!resume && !store.list().empty())
+    fail<ConfigError>("train: {} has checkpoints already; go on with --resume or choose another output",
+                      options.output);
+  std::vector<std::string> damaged;
+  std::optional<Checkpoint> latest = store.latest(&damaged);
+  for (const std::string& text : damaged) message("passed over: " + text);
+  if (!latest) return latest;
+  const auto recipe = Config::read(latest->path / "state.json").require<nlohmann::json>("recipe");
+  if (const auto difference = nlohmann::json::diff(recipe, identity_of(options)); !difference.empty()) {
+    auto key = difference.at(0).at("path").get<std::string>().substr(1);
+    std::replace(key.begin(), key.end(), '/', '.');
+    fail<ConfigError>("train: this recipe is not the one of {}: {} differs", latest->path.string(), key);
+  }
+  return latest;
+}
+
+// A process killed while it wrote, or a full disk, may have left half a line.
+void cut_half_line(const fs::path& file) {
+  if (!fs::exists(file)) return;
+  constexpr uint64_t longest_line = 65536;
+  const uint64_t size = fs::file_size(file), begin = size - std::min(size, longest_line);
+  std::string tail(size - begin, '\0');
+  std::ifstream(file).seekg(static_cast<std::streamoff>(begin)).read(tail.data(), std::ssize(tail));
+  const size_t end = tail.rfind('\n') + 1;  // 0 if there is none
+  if (end < tail.size()) fs::resize_file(file, begin + end);
 }
 
 class Run {
@@ -35,9 +67,11 @@ class Run {
       : options_(options),
         hooks_(hooks),
         folder_(options.output),
-        store_(folder_ / "checkpoints", static_cast<int>(std::max(options.keep, options.average))),
-        data_((fs::create_directories(folder_),
-               open_translation_data(options, folder_, [&](const std::string& text) { message(text); }))),
+        store_(folder_ / "checkpoints", static_cast<int>(std::max(options.keep, options.average)),
+               options.checkpoint_every),
+        latest_(starting_point(store_, options, resume, [&](const std::string& text) { message(text); })),
+        data_((create_folders(folder_),
+               open_translation_data(options, folder_, latest_.has_value(), [&](const auto& text) { message(text); }))),
         model_(new_translator(options.model, data_.tokenizer, static_cast<uint64_t>(options.seed))),
         schedule_{options.schedule, options.warmup, options.steps, options.model.width} {
     model_.set_trainable(true);
@@ -48,19 +82,14 @@ class Run {
                          .seed = static_cast<uint64_t>(options.seed)};
     batches_ = std::make_unique<Prefetch>(std::make_unique<TrainingBatches>(data_.sources, batches),
                                           static_cast<int>(options.prefetch));
-    std::vector<std::string> damaged;
-    const std::optional<Checkpoint> latest = store_.latest(&damaged);
-    for (const std::string& text : damaged) message("passed over: " + text);
-    if (latest && !resume)
-      fail<ConfigError>("train: {} has checkpoints already; go on with --resume or choose another output",
-                        folder_.string());
-    if (latest)
-      restore(*latest);
+    cut_half_line(folder_ / "log.jsonl");
+    if (latest_)
+      restore(*latest_);
     else
-      write_json_file(folder_ / "recipe.json", options_json(options_of(const_cast<TrainOptions&>(options_))));
+      write_json_file(folder_ / "recipe.json", json_of(options));
     message(fmt::format("{} parameters, {} threads, {} kernels{}", model_.parameter_count(),
                         Context::current().pool().threads(), Context::current().kernels().level,
-                        latest ? fmt::format("; going on from step {}", step_) : ""));
+                        latest_ ? fmt::format("; going on from step {}", step_) : ""));
   }
 
   TrainReport run() {
@@ -184,14 +213,28 @@ class Run {
     window_start_ += Clock::now() - start;  // the rate is that of training
   }
 
-  // The model as it is given away: the mean of the present weights and those of the newest checkpoints before it.
-  Transformer averaged() const {
-    Transformer mean(model_.config());
+  // The checkpoints before this step whose weights count: regular ones, so that a stop on the way changes nothing.
+  std::vector<SafeTensors> earlier_weights() const {
     std::vector<SafeTensors> files;
     const std::vector<Checkpoint> checkpoints = store_.list();
-    for (auto it = checkpoints.rbegin();
-         it != checkpoints.rend() && static_cast<int64_t>(files.size()) + 1 < options_.average; ++it)
-      if (it->step < step_) files.push_back(SafeTensors::open(it->path / "model.safetensors"));
+    int64_t last = step_;
+    for (auto it = checkpoints.rbegin(); it != checkpoints.rend() && std::ssize(files) + 1 < options_.average; ++it) {
+      if (it->step >= last || it->step % options_.checkpoint_every != 0) continue;
+      try {
+        verify_checkpoint(it->path);
+        files.push_back(SafeTensors::open(it->path / "model.safetensors"));
+        last = it->step;
+      } catch (const FormatError& error) {
+        message(fmt::format("left out of the average: {}", error.what()));
+      }
+    }
+    return files;
+  }
+
+  // The model as it is given away: the mean of the present weights and the earlier ones.
+  Transformer averaged() const {
+    Transformer mean(model_.config());
+    const std::vector<SafeTensors> files = earlier_weights();
     const auto now = parameters(const_cast<Transformer&>(model_));
     const auto then = parameters(mean);
     for (size_t i = 0; i < now.size(); ++i) {
@@ -228,12 +271,6 @@ class Run {
 
   void restore(const Checkpoint& checkpoint) {
     const Config state = Config::read(checkpoint.path / "state.json");
-    const auto recipe = state.require<nlohmann::json>("recipe"), wanted = nlohmann::json(identity_of(options_));
-    if (recipe != wanted) {
-      const auto difference = nlohmann::json::diff(recipe, wanted);
-      fail<ConfigError>("train: this recipe is not the one of {}: {} differs", checkpoint.path.string(),
-                        difference.at(0).at("path").get<std::string>().substr(1));
-    }
     const SafeTensors weights = SafeTensors::open(checkpoint.path / "model.safetensors");
     for (const Parameter& parameter : parameters(model_)) {
       const Tensor saved = weights.tensor(parameter.name);
@@ -267,6 +304,7 @@ class Run {
   const TrainHooks& hooks_;
   const fs::path folder_;
   CheckpointStore store_;
+  const std::optional<Checkpoint> latest_;  // what the run goes on from
   TranslationData data_;
   Transformer model_;
   Schedule schedule_;

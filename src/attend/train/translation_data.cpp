@@ -5,6 +5,8 @@
 #include <attend/text/train_bpe.hpp>
 #include <attend/train/translation_data.hpp>
 
+#include <algorithm>
+
 namespace attend {
 namespace {
 
@@ -21,16 +23,16 @@ PairOptions pair_options(const PairFile& file, const DataOptions& data) {
 std::vector<PairFile> present(const std::vector<PairFile>& files) {
   std::vector<PairFile> result;
   for (const PairFile& file : files)
-    if (!file.optional || fs::exists(file.path)) result.push_back(file);
+    if (std::error_code error; !file.optional || fs::exists(file.path, error)) result.push_back(file);
   return result;
 }
 
 std::string language_token(const std::string& language) { return ">>" + language + "<<"; }
 
 Tokenizer open_tokenizer(const TrainOptions& options, const std::vector<PairFile>& files, const fs::path& folder,
-                         const std::function<void(const std::string&)>& report) {
+                         bool goes_on, const std::function<void(const std::string&)>& report) {
   const fs::path kept = folder / "tokenizer.json";
-  if (fs::exists(kept)) return Tokenizer::load(kept);
+  if (goes_on && fs::exists(kept)) return Tokenizer::load(kept);
   if (!options.tokenizer.file.empty()) {
     Tokenizer tokenizer = Tokenizer::load(options.tokenizer.file);
     tokenizer.save(kept);
@@ -75,13 +77,39 @@ ValidationPairs read_validation(const PairFile& file, const TrainOptions& option
   return pairs;
 }
 
+// Leaves out what the model cannot read: `most` tokens of text.
+void shorten(ValidationPairs& pairs, const Tokenizer& tokenizer, size_t most) {
+  ValidationPairs fitting{pairs.name, {}, {}};
+  for (size_t i = 0; i < pairs.source.size(); ++i) {
+    if (tokenizer.encode_ids(pairs.source[i], false).size() > most ||
+        tokenizer.encode_ids(pairs.target[i], false).size() > most)
+      continue;
+    fitting.source.push_back(std::move(pairs.source[i]));
+    fitting.target.push_back(std::move(pairs.target[i]));
+  }
+  if (fitting.source.empty()) fail<ConfigError>("train: {} has no pair of at most {} tokens a side", pairs.name, most);
+  pairs = std::move(fitting);
+}
+
 }  // namespace
 
-TranslationData open_translation_data(const TrainOptions& options, const fs::path& folder,
+TranslationData open_translation_data(const TrainOptions& options, const fs::path& folder, bool goes_on,
                                       const std::function<void(const std::string&)>& report) {
+  const int64_t around = options.data.two_way ? 2 : 1;  // a source has </s> and a language token around its text
+  if (options.data.max_tokens + around > options.model.max_length)
+    fail<ConfigError>("train: data.max_tokens {} makes sequences of {}, more than model.max_length {}",
+                      options.data.max_tokens, options.data.max_tokens + around, options.model.max_length);
   const std::vector<PairFile> files = present(options.data.files);
   if (files.empty()) fail<ConfigError>("train: the recipe names no training file that exists");
-  TranslationData data{open_tokenizer(options, files, folder, report), {}, {}, {}, {}, {}, {}};
+  if (std::all_of(files.begin(), files.end(), [](const PairFile& file) { return file.weight == 0; }))
+    fail<ConfigError>("train: every one of data.files has the weight 0");
+  // All files are looked at before the long work begins.
+  for (const PairFile& file : files) open_for_reading(file.path);
+  std::vector<ValidationPairs> validation;
+  for (const PairFile& file : present(options.validation.files)) validation.push_back(read_validation(file, options));
+
+  TranslationData data{
+      open_tokenizer(options, files, folder, goes_on, report), {}, {}, std::move(validation), {}, {}, {}};
   const Tokenizer& tokenizer = data.tokenizer;
   data.layout.start = id_of(tokenizer, "<pad>");
   data.layout.eos = id_of(tokenizer, "</s>");
@@ -116,8 +144,12 @@ TranslationData open_translation_data(const TrainOptions& options, const fs::pat
     data.sources.push_back({opened, file.weight, data.directions});
     data.names.push_back(fs::path(file.path).filename().string());
   }
-  for (const PairFile& file : present(options.validation.files))
-    data.validation.push_back(read_validation(file, options));
+  for (ValidationPairs& pairs : data.validation) {
+    const size_t before = pairs.source.size();
+    shorten(pairs, tokenizer, static_cast<size_t>(options.model.max_length - around));
+    if (const size_t left = before - pairs.source.size())
+      report(fmt::format("{}: {} pairs of {} are too long for the model", pairs.name, left, before));
+  }
   return data;
 }
 
