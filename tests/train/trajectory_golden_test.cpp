@@ -112,9 +112,9 @@ void follow(const Case& c) {
   compare("final.", 2e-3 * peak / 1e-3, 1e-5 * peak / 1e-3, weight);
   std::map<std::string, Tensor> moments;
   for (const auto& [name, tensor] : optimiser.state()) moments[name] = tensor;
-  auto moment = [&](const char* kind) {
-    return [&, kind](const Parameter& parameter) {
-      return parameter.tensor->tracked() ? moments.at(kind + parameter.name) : Tensor{};
+  auto moment = [&](const char* which) {
+    return [&, which](const Parameter& parameter) {
+      return parameter.tensor->tracked() ? moments.at(which + parameter.name) : Tensor{};
     };
   };
   compare("adam_m.", 1e-4, 1e-5, moment("m."));
