@@ -154,11 +154,20 @@ int Translate::language_of(std::string_view text, const std::string& to) const {
   return language;
 }
 
-std::vector<int32_t> Translate::source_ids(std::string_view sentence, int language) const {
-  std::vector<int32_t> ids = tokenizer_.encode_ids(sentence);
-  if (language >= 0) ids.insert(ids.begin(), language_ids_[static_cast<size_t>(language)]);
-  if (ids.empty() || ids.back() != eos_) ids.push_back(eos_);
-  return ids;
+Encoding Translate::source_of(std::string_view sentence, int language, EncodeOptions options) const {
+  Encoding source;
+  source.ids_only = options.ids_only;
+  const auto add_special = [&](int32_t id) {
+    source.add(id, tokenizer_.id_to_token(id).value_or(""), {}, -1, 0, -1, true);
+  };
+  if (language >= 0) add_special(language_ids_[static_cast<size_t>(language)]);
+  source.append(tokenizer_.encode(sentence, options));
+  if (source.ids.empty() || source.ids.back() != eos_) add_special(eos_);
+  return source;
+}
+
+Encoding Translate::source(std::string_view text, const std::string& to) const {
+  return source_of(text, language_of(text, to), {});
 }
 
 size_t Translate::longest_sentence(int language) const {

@@ -127,6 +127,10 @@ class Translate {
   std::vector<std::vector<Translation>> translate(std::span<const std::string> texts,
                                                   const TranslateOptions& options) const;
 
+  /// What the model reads for a text taken as one sentence: its tokens between a language token, if the model has such,
+  /// and </s>, both marked as special. `to` as in TranslateOptions. Throws ConfigError for a language it does not have.
+  Encoding source(std::string_view text, const std::string& to = {}) const;
+
   /// How well the model foresees references[i] as the translation of sources[i], each taken as one sentence. Uses
   /// options.to and batch_tokens. Throws ShapeError for lists of different lengths.
   TranslationLoss loss(std::span<const std::string> sources, std::span<const std::string> references,
@@ -138,7 +142,10 @@ class Translate {
 
   /// Index in languages_ of what `text` goes into; -1: the model has none.
   int language_of(std::string_view text, const std::string& to) const;
-  std::vector<int32_t> source_ids(std::string_view sentence, int language) const;
+  Encoding source_of(std::string_view sentence, int language, EncodeOptions options) const;
+  std::vector<int32_t> source_ids(std::string_view sentence, int language) const {
+    return source_of(sentence, language, {.ids_only = true}).ids;
+  }
   /// Text tokens that fit into one source.
   size_t longest_sentence(int language) const;
   std::vector<Sentence> sentences_of(size_t text, std::string_view bytes, const TranslateOptions& options) const;
