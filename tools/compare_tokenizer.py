@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Compares a tokenizer trained here with Hugging Face tokenizers (pip install tokenizers==0.23.3).
 
+  compare_tokenizer.py                                     all of the below, for one that attend trains now, and that
+                                                           the shipped translator's encodings agree
   compare_tokenizer.py TOKENIZER.json                      the file opens and a save gives an equal tokenizer
       --corpus LINES.txt [--min-frequency N]               training on the same lines gives the same ids and merges
       --encodings FILE.jsonl                               {"text", "ids"[, "offsets", "tokens", "decode"]} agree
@@ -10,9 +12,13 @@ Exit code 0: equal, 1: the first differences are printed.
 import argparse
 import json
 import sys
+import tempfile
+from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
 from tokenizers.normalizers import NFC
+
+from comparison import SHIPPED, attend, sentence_pairs, train_tiny
 
 
 def report(name, ours, theirs):
@@ -88,25 +94,48 @@ def compare_encodings(tokenizer, file):
     return ok
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tokenizer")
-    parser.add_argument("--corpus")
-    parser.add_argument("--min-frequency", type=int, default=2)
-    parser.add_argument("--encodings")
-    arguments = parser.parse_args()
-    with open(arguments.tokenizer, encoding="utf-8") as file:
+def compare(tokenizer_file, corpus=None, min_frequency=2, encodings=None):
+    with open(tokenizer_file, encoding="utf-8") as file:
         ours = json.load(file)
-    tokenizer = Tokenizer.from_file(arguments.tokenizer)
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
     again = json.loads(tokenizer.to_str())
     ok = True
     for name in ours:
         ok &= report(f"{name} after loading and saving", ours[name], again[name])
-    if arguments.corpus:
-        ok &= compare_training(ours, arguments.corpus, arguments.min_frequency)
-    if arguments.encodings:
-        ok &= compare_encodings(tokenizer, arguments.encodings)
+    if corpus:
+        ok &= compare_training(ours, corpus, min_frequency)
+    if encodings:
+        ok &= compare_encodings(tokenizer, encodings)
     return 0 if ok else 1
+
+
+def compare_trained_now():
+    with tempfile.TemporaryDirectory() as scratch:
+        corpus, encodings = Path(scratch, "corpus.txt"), Path(scratch, "encodings.jsonl")
+        texts = Path("datasets/phrases.tsv").read_text(encoding="utf-8").replace("\t", "\n")
+        corpus.write_text(texts, encoding="utf-8")
+        trained = train_tiny(scratch, steps=1, vocab=3000)
+        sentences = "".join(f"{text}\n" for pair in sentence_pairs(None) for text in pair)
+        code = 0
+        for folder, lines in ((trained, corpus), (SHIPPED, None)):
+            if not (folder / "tokenizer.json").exists():
+                print(f"{folder} is not there")
+                continue
+            encodings.write_text(attend("tokenize", "--model", folder, "--json", text=sentences), encoding="utf-8")
+            code |= compare(folder / "tokenizer.json", corpus=lines, encodings=encodings)
+        return code
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tokenizer", nargs="?")
+    parser.add_argument("--corpus")
+    parser.add_argument("--min-frequency", type=int, default=2)
+    parser.add_argument("--encodings")
+    arguments = parser.parse_args()
+    if not arguments.tokenizer:
+        return compare_trained_now()
+    return compare(arguments.tokenizer, arguments.corpus, arguments.min_frequency, arguments.encodings)
 
 
 if __name__ == "__main__":
