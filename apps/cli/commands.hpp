@@ -9,6 +9,7 @@ Command translate_command();
 Command evaluate_command();
 Command tokenize_command();
 Command forward_command();
+Command convert_command();
 Command doctor_command();
 Command train_command();
 Command tokenizer_train_command();

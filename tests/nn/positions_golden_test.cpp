@@ -2,8 +2,8 @@
 #include "golden.hpp"
 
 #include <attend/base/json.hpp>
-#include <nlohmann/json.hpp>
 #include <attend/nn/positions.hpp>
+#include <nlohmann/json.hpp>
 
 #include <doctest/doctest.h>
 
