@@ -66,6 +66,23 @@ Transformer::Transformer(TransformerConfig config)
   if (c.logits_bias) logits_bias_ = Tensor::zeros({c.vocab});
 }
 
+namespace {
+
+// How much a block's sub-layers add to its input at the start. Post-norm stacks whose branches are as large as the
+// residual wash the differences between positions out, layer by layer (rank collapse), and may never learn to tell
+// them apart; these factors keep the residual in charge (Wang et al. 2022, DeepNet; pre-norm: Radford et al. 2019).
+double branch_gain(const StackConfig& stack) {
+  const auto layers = static_cast<double>(stack.layers);
+  return stack.block.pre_norm ? 1 / std::sqrt(2 * layers) : std::pow(8 * layers, -0.25);
+}
+
+bool is_branch(std::string_view name) {
+  constexpr std::string_view parts[] = {".value.weight", ".out.weight", ".up.weight", ".down.weight"};
+  return std::any_of(std::begin(parts), std::end(parts), [&](std::string_view part) { return name.ends_with(part); });
+}
+
+}  // namespace
+
 void Transformer::initialise(uint64_t seed) {
   const Random random{seed, 0};
   for (const Parameter& parameter : parameters(*this)) {
@@ -73,10 +90,13 @@ void Transformer::initialise(uint64_t seed) {
     if (tensor.shape().rank() != 2) continue;  // norms and biases stay as constructed
     const uint64_t key = random.key(parameter.name);
     const double out = static_cast<double>(tensor.size(0)), in = static_cast<double>(tensor.size(1));
-    if (parameter.name.ends_with("embedding") || parameter.name == "positions")
+    if (parameter.name.ends_with("embedding") || parameter.name == "positions") {
       fill_normal(tensor, key, 1 / std::sqrt(in));
-    else
-      fill_uniform(tensor, key, std::sqrt(6 / (in + out)));  // Glorot & Bengio 2010
+      continue;
+    }
+    const StackConfig& stack = parameter.name.starts_with("encoder") ? config_.encoder : config_.decoder;
+    const double gain = is_branch(parameter.name) ? branch_gain(stack) : 1;
+    fill_uniform(tensor, key, gain * std::sqrt(6 / (in + out)));  // Glorot & Bengio 2010
   }
 }
 

@@ -72,7 +72,8 @@ class Transformer {
 
   const TransformerConfig& config() const noexcept { return config_; }
 
-  /// Xavier-uniform matrices, embeddings N(0, 1/width), norms 1, biases 0; a function of the seed.
+  /// Xavier-uniform matrices (smaller in what a block adds to its residual), embeddings N(0, 1/width), norms 1,
+  /// biases 0; a function of the seed.
   void initialise(uint64_t seed);
   /// Marks all parameters as trainable (or not); packed weights are dropped, since they would go stale.
   void set_trainable(bool trainable);
