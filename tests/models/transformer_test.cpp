@@ -171,6 +171,26 @@ TEST_CASE("transformer: the gradient of every parameter by differences") {
   }
 }
 
+TEST_CASE("transformer: a fresh post-norm encoder keeps positions apart") {
+  TransformerConfig c = small();
+  c.encoder.layers = 6;
+  const Transformer model = model_of(c);
+  Pass pass;
+  const Tensor memory = model.encode(pass, Tokens::of({{1, 2, 3, 4, 5, 6, 7, 8}}));
+  const int64_t length = memory.size(0), width = memory.size(1);
+  double apart = 0, all = 0;
+  for (int64_t j = 0; j < width; ++j) {
+    double mean = 0;
+    for (int64_t i = 0; i < length; ++i) mean += memory.data<float>()[i * width + j] / static_cast<double>(length);
+    for (int64_t i = 0; i < length; ++i) {
+      const double x = memory.data<float>()[i * width + j];
+      apart += (x - mean) * (x - mean);
+      all += x * x;
+    }
+  }
+  CHECK(apart / all > 0.4);
+}
+
 TEST_CASE("transformer: configurations and inputs that make no sense") {
   TransformerConfig c = small();
   c.width = 25;
