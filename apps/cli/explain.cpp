@@ -134,7 +134,7 @@ class Story {
  public:
   Story(const Explanation& explanation, const ExplainFlags& flags, const Teller& teller)
       : e_(explanation), flags_(flags), teller_(teller), query_(e_.words[e_.query]) {
-    for (const Piece& piece : e_.pieces) labels_.push_back(label_of(piece));
+    for (const ExplainedPiece& piece : e_.pieces) labels_.push_back(label_of(piece));
     for (const WordPieces& word : e_.words) words_.push_back(printable(word.text));
     margin_ = widest(labels_);
   }
@@ -151,7 +151,7 @@ class Story {
   }
 
  private:
-  static std::string label_of(const Piece& piece) {
+  static std::string label_of(const ExplainedPiece& piece) {
     const size_t first = piece.text.find_first_not_of(' ');
     return first == std::string::npos ? "␣" : printable(std::string_view(piece.text).substr(first));
   }

@@ -223,7 +223,7 @@ TEST_CASE("queries: occurrences, punctuation, special tokens, a colon in the wor
 TEST_CASE("a part of a character shows the character and its number") {
   const Explanation e = explain(toy(), "뛟 🐧", {.query = "🐧"});
   std::vector<std::string> texts;
-  for (const Piece& piece : e.pieces)
+  for (const ExplainedPiece& piece : e.pieces)
     if (!piece.special) texts.push_back(piece.text);
   CHECK(texts == std::vector<std::string>{"뛟(1)", "뛟(2)", "뛟(3)", " ", "🐧(1)", "🐧(2)", "🐧(3)", "🐧(4)"});
   CHECK(e.words[e.query].size() == 5);  // with the space before it

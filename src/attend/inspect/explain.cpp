@@ -177,12 +177,12 @@ std::string_view slice(std::string_view text, Span span) {
   return span.begin < span.end ? text.substr(begin, end - begin) : std::string_view();
 }
 
-std::vector<Piece> pieces_of(const Tokenizer& tokenizer, std::string_view text, const Encoding& encoding) {
-  std::vector<Piece> pieces;
+std::vector<ExplainedPiece> pieces_of(const Tokenizer& tokenizer, std::string_view text, const Encoding& encoding) {
+  std::vector<ExplainedPiece> pieces;
   int part = 0;  // of a character
   for (size_t i = 0; i < encoding.size(); ++i) {
-    Piece piece{encoding.ids[i], encoding.tokens[i], tokenizer.decode({&encoding.ids[i], 1}, false),
-                encoding.offsets[i], encoding.special_mask[i] != 0};
+    ExplainedPiece piece{encoding.ids[i], encoding.tokens[i], tokenizer.decode({&encoding.ids[i], 1}, false),
+                         encoding.offsets[i], encoding.special_mask[i] != 0};
     const bool incomplete = !piece.special && piece.text.find("\uFFFD") != std::string::npos;
     part = !incomplete ? 0 : part > 0 && pieces.back().span == piece.span ? part + 1 : 1;
     if (incomplete) piece.text = fmt::format("{}({})", slice(text, piece.span), part);

@@ -43,7 +43,7 @@ struct ExpectationFit {
   double margin() const noexcept { return high - low; }
 };
 
-struct Piece {
+struct ExplainedPiece {
   int32_t id = 0;
   std::string token;  ///< in the vocabulary
   std::string text;   ///< what it stands for; a part of a character as the character and the part's number: "귄(1)"
@@ -56,7 +56,7 @@ struct Explanation {
 
   std::string text;      ///< without white space around it
   std::string language;  ///< translated into; empty for a model without language tokens
-  std::vector<Piece> pieces;
+  std::vector<ExplainedPiece> pieces;
   std::vector<WordPieces> words;
   size_t query = 0;  ///< index in words
   int64_t occurrence = 1, occurrences = 1;

@@ -35,7 +35,7 @@ Json matrix_json(const Matrix& matrix) { return rows_json(matrix.values.data(), 
 
 Json explanation_json(const Explanation& e) {
   Json pieces = Json::array(), words = Json::array(), expectation;
-  for (const Piece& piece : e.pieces)
+  for (const ExplainedPiece& piece : e.pieces)
     pieces.push_back({{"id", piece.id},
                       {"token", piece.token},
                       {"text", piece.text},
