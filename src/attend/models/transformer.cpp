@@ -100,22 +100,21 @@ void Transformer::initialise(uint64_t seed) {
   }
 }
 
+template <class F>
+void Transformer::for_each_matrix(F&& f) {
+  f(config_.tie_head ? embedding_ : head_.weight);
+  for (TransformerStack* stack : {&encoder_, &decoder_})
+    for (TransformerBlock& block : stack->blocks) block.for_each_linear([&](Linear& linear) { f(linear.weight); });
+}
+
 void Transformer::set_trainable(bool trainable) {
   for (const Parameter& parameter : parameters(*this))
     parameter.tensor->set_tracked(trainable && parameter.name != "logits_bias");
-  if (!trainable) return;
-  auto unpack = [](Weight& weight) { weight.unpack(); };
-  unpack(embedding_);
-  unpack(head_.weight);
-  for (TransformerStack* stack : {&encoder_, &decoder_})
-    for (TransformerBlock& block : stack->blocks)
-      block.for_each_linear([&](Linear& linear) { linear.weight.unpack(); });
+  if (trainable) for_each_matrix([](Weight& weight) { weight.unpack(); });
 }
 
 void Transformer::pack() {
-  (config_.tie_head ? embedding_ : head_.weight).pack();
-  for (TransformerStack* stack : {&encoder_, &decoder_})
-    for (TransformerBlock& block : stack->blocks) block.for_each_linear([](Linear& linear) { linear.weight.pack(); });
+  for_each_matrix([](Weight& weight) { weight.pack(); });
 }
 
 int64_t Transformer::parameter_count() const {

@@ -107,6 +107,9 @@ class Transformer {
   }
 
  private:
+  /// Every matrix that products use, the head's (or the tied table) included.
+  template <class F>
+  void for_each_matrix(F&& f);
   Tensor embed(Pass& pass, const Tokens& tokens, const Tensor& table) const;
   Tensor run(Pass& pass, const TransformerStack& stack, Tensor x, const Sequences& sequences, const Tensor& memory,
              const Sequences& sources) const;
