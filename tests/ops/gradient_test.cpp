@@ -138,6 +138,40 @@ TEST_CASE("gradients of several passes add up, times their scale") {
   CHECK_FALSE(sum.of(s.w).defined());
 }
 
+TEST_CASE("views and copies hand their gradient on") {
+  const Small s;
+  const std::vector<std::pair<Tensor (*)(const Tensor&), std::vector<float>>> ways{
+      {[](const Tensor& w) {
+         return w.view({3, 2});
+       },
+       {1, 2, 3, 4, 5, 6}},
+      {[](const Tensor& w) { return w.clone(); }, {1, 2, 3, 4, 5, 6}},
+      {[](const Tensor& w) { return w.to(DType::bf16).to(DType::f32); }, {1, 2, 3, 4, 5, 6}},
+      {[](const Tensor& w) { return w.rows(1, 2); }, {0, 0, 0, 1, 2, 3}},
+      {[](const Tensor& w) { return w.view({6}).rows(2, 5).rows(1, 3).clone(); }, {0, 0, 0, 1, 2, 0}},
+      {[](const Tensor& w) { return w.rows(1, 1); }, {0, 0, 0, 0, 0, 0}},
+  };
+  for (const auto& [way, wanted] : ways) {
+    Tape tape;
+    const Tensor shown = way(s.w);
+    Tensor weights(shown.shape());
+    float next = 1;
+    for (float& weight : weights.values<float>()) weight = next++;
+    const Gradients gradients = tape.backward(weighted_sum({shown}, {weights}));
+    CHECK(gradients.of(s.w).shape() == s.w.shape());
+    CHECK(floats(gradients.of(s.w)) == wanted);
+  }
+  Tape tape;  // two windows of one tensor, and the tensor itself
+  const Tensor loss = weighted_sum({s.w.rows(0, 1), s.w.view({6}).rows(2, 4), s.w},
+                                   {Tensor::full({1, 3}, 1), Tensor::full({2}, 10), Tensor::full({2, 3}, 100)});
+  CHECK(floats(tape.backward(loss).of(s.w)) == std::vector<float>{101, 101, 111, 110, 100, 100});
+  const Tensor outside = [&] {
+    NoTape pause;
+    return s.w.rows(0, 1);
+  }();
+  CHECK_FALSE(outside.tracked());
+}
+
 TEST_CASE("what is not needed is not computed") {
   Small s;
   Tape tape;
@@ -149,7 +183,7 @@ TEST_CASE("what is not needed is not computed") {
 
   s.w.set_tracked();
   const Tensor used = linear(s.x, s.w), unused = linear(used, s.w.view({3, 2}));
-  CHECK(tape.operations() == 2);
+  CHECK(tape.operations() == 3);
   const Gradients gradients = tape.backward(weighted_sum({used}, {s.ones}));
   CHECK(gradients.of(s.w).defined());
   CHECK_FALSE(gradients.of(used).defined());  // only parameters keep theirs

@@ -1,6 +1,7 @@
 #include <attend/base/error.hpp>
 #include <attend/kernels/kernels.hpp>
 #include <attend/tensor/context.hpp>
+#include <attend/tensor/tape.hpp>
 #include <attend/tensor/tensor.hpp>
 
 #include <atomic>
@@ -29,6 +30,21 @@ kernels::Format format_of(DType dtype) {
 }
 
 bool is_float_format(DType dtype) { return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16; }
+
+// A view or copy of a tracked tensor hands its gradient on to the elements it shows, from `first`.
+Tensor with_gradient(const Tensor& input, Tensor result, int64_t first = 0) {
+  if (!Tape::recording({&input})) return result;
+  Tape::record({&result}, [input, first, id = result.id()](Backward& backward) {
+    Tensor gradient = backward.gradient(id);
+    if (gradient.elements() != input.elements()) {
+      const Tensor whole = Tensor::zeros(input.shape());
+      std::memcpy(whole.data<float>() + first, gradient.data<float>(), gradient.bytes());
+      gradient = whole;
+    }
+    backward.add(input, gradient.view(input.shape()));
+  });
+  return result;
+}
 
 }  // namespace
 
@@ -93,23 +109,25 @@ double Tensor::item() const {
 
 Tensor Tensor::view(Shape shape) const {
   if (shape.elements() != elements()) fail<ShapeError>("view: {} has other elements than {}", shape, shape_);
-  return Tensor(storage_, shape, dtype_, offset_);
+  return with_gradient(*this, Tensor(storage_, shape, dtype_, offset_));
 }
 
 Tensor Tensor::rows(int64_t begin, int64_t end) const {
   if (shape_.rank() == 0 || begin < 0 || end < begin || end > shape_[0])
     fail<ShapeError>("rows: [{}, {}) of {}", begin, end, shape_);
   std::vector<int64_t> sizes(shape_.sizes().begin(), shape_.sizes().end());
-  const size_t row_bytes = shape_[0] ? bytes() / static_cast<size_t>(shape_[0]) : 0;
+  const int64_t first = shape_[0] ? begin * (elements() / shape_[0]) : 0;
   sizes[0] = end - begin;
-  return Tensor(storage_, Shape(std::span<const int64_t>(sizes)), dtype_,
-                offset_ + static_cast<size_t>(begin) * row_bytes);
+  return with_gradient(*this,
+                       Tensor(storage_, Shape(std::span<const int64_t>(sizes)), dtype_,
+                              offset_ + static_cast<size_t>(first) * size_of(dtype_)),
+                       first);
 }
 
 Tensor Tensor::clone() const {
   Tensor copy(Storage(Context::current().allocator(device()), bytes()), shape_, dtype_);
   if (bytes()) std::memcpy(copy.memory(), memory(), bytes());
-  return copy;
+  return with_gradient(*this, copy);
 }
 
 Tensor Tensor::to(DType dtype) const {
@@ -120,7 +138,7 @@ Tensor Tensor::to(DType dtype) const {
     Context& context = Context::current();
     context.kernels().convert(context.kernel_context(),
                               {elements(), format_of(dtype_), format_of(dtype), memory(), result.memory()});
-    return result;
+    return with_gradient(*this, result);
   }
   if (dtype_ == DType::f16 || dtype_ == DType::bf16) return to(DType::f32).to(dtype);
   if (dtype == DType::f16 || dtype == DType::bf16) return to(DType::f32).to(dtype);

@@ -58,6 +58,7 @@ class Tensor {
   /// For kernels: the memory wherever it lies, unchecked.
   void* memory() const noexcept { return storage_.data() + offset_; }
 
+  /// Views and copies between floating-point types hand gradients on, as operations do.
   /// The same memory under another shape with as many elements.
   Tensor view(Shape shape) const;
   /// Rows [begin, end) of the first dimension, sharing the memory.
