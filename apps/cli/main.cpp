@@ -1,4 +1,5 @@
 #include <attend/base/error.hpp>
+#include <attend/base/near_name.hpp>
 
 #include <fmt/format.h>
 #include <unistd.h>

@@ -10,6 +10,7 @@
 
 #include "attend/base/error.hpp"
 #include "attend/base/json.hpp"
+#include "attend/base/near_name.hpp"
 
 namespace attend {
 namespace {
@@ -83,42 +84,6 @@ void check_range(double number, const OptionValue& value, const Doc& doc, const 
   if (doc.max && number > *doc.max)
     detail::fail_option(value, place, fmt::format("{} is more than {}", shown(value), bound_text(*doc.max)));
 }
-
-// Inserting, deleting, replacing a byte or swapping two neighbours is one step.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::vector<size_t>> steps(a.size() + 1, std::vector<size_t>(b.size() + 1));
-  for (size_t i = 0; i <= a.size(); ++i) {
-    for (size_t j = 0; j <= b.size(); ++j) {
-      size_t& best = steps[i][j];
-      if (i == 0 || j == 0) {
-        best = i + j;
-        continue;
-      }
-      best = std::min({steps[i - 1][j] + 1, steps[i][j - 1] + 1, steps[i - 1][j - 1] + (a[i - 1] != b[j - 1])});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        best = std::min(best, steps[i - 2][j - 2] + 1);
-    }
-  }
-  return steps.back().back();
-}
-
-}  // namespace
-
-std::string suggestion(std::string_view wrong, const std::vector<std::string>& candidates) {
-  if (wrong.size() > 64) return {};
-  const std::string* nearest = nullptr;
-  size_t distance = std::max<size_t>(1, wrong.size() / 3) + 1;
-  for (const auto& candidate : candidates) {
-    const size_t steps = edit_distance(wrong, candidate);
-    if (steps < distance) {
-      distance = steps;
-      nearest = &candidate;
-    }
-  }
-  return nearest ? fmt::format("; did you mean \"{}\"?", *nearest) : "";
-}
-
-namespace {
 
 std::string place_text(const std::string& where, int64_t line) {
   if (where.empty()) return {};

@@ -102,9 +102,6 @@ nlohmann::ordered_json options_json(std::span<const Option> options);
 /// One line an option: flag, kind of value, text in `language` ("ko", else English), default and range.
 std::string options_help(std::span<const Option> options, std::string_view language);
 
-/// "; did you mean "…"?" with the nearest of the candidates, or nothing where none is near.
-std::string suggestion(std::string_view wrong, const std::vector<std::string>& candidates);
-
 /// The flag of an option: "--train.learning-rate".
 std::string flag_of(const Option& option);
 

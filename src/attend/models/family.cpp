@@ -1,4 +1,5 @@
 #include <attend/base/error.hpp>
+#include <attend/base/near_name.hpp>
 #include <attend/models/family.hpp>
 
 #include <algorithm>
@@ -19,18 +20,6 @@ constexpr std::pair<std::string_view, Activation> activations[] = {{"relu", Acti
                                                                    {"relu2", Activation::relu2},
                                                                    {"linear", Activation::none}};
 
-// Edit distance, to guess what somebody meant.
-size_t distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0]++;
-    for (size_t j = 1; j <= b.size(); ++j)
-      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])}));
-  }
-  return row[b.size()];
-}
-
 }  // namespace
 
 std::span<const Family* const> families() {
@@ -39,12 +28,10 @@ std::span<const Family* const> families() {
 }
 
 const Family& family_of(std::string_view model_type, std::string_view where) {
-  const Family* nearest = nullptr;
-  for (const Family* family : families()) {
+  for (const Family* family : families())
     if (family->model_type == model_type) return *family;
-    if (!nearest || distance(model_type, family->model_type) < distance(model_type, nearest->model_type))
-      nearest = family;
-  }
+  const Family* nearest = *std::ranges::min_element(
+      families(), {}, [&](const Family* family) { return edit_distance(model_type, family->model_type); });
   fail<Unsupported>("{}: model_type '{}' is not a family of this version (the nearest is '{}')", where, model_type,
                     nearest->model_type);
 }
