@@ -9,10 +9,11 @@
 namespace attend {
 
 AdamW::AdamW(std::vector<Parameter> parameters, AdamWOptions options) : options_(options) {
-  for (Parameter& parameter : parameters)
-    if (parameter.tensor->tracked())
-      moments_.push_back(
-          {parameter, Tensor::zeros(parameter.tensor->shape()), Tensor::zeros(parameter.tensor->shape())});
+  for (Parameter& parameter : parameters) {
+    if (!parameter.tensor->tracked()) continue;
+    moments_.push_back({Tensor::zeros(parameter.tensor->shape()), Tensor::zeros(parameter.tensor->shape())});
+    parameters_.push_back(std::move(parameter));
+  }
 }
 
 double gradient_norm(const std::vector<Parameter>& parameters, const Gradients& gradients) {
@@ -29,24 +30,22 @@ double gradient_norm(const std::vector<Parameter>& parameters, const Gradients& 
 }
 
 double AdamW::step(const Gradients& gradients, double learning_rate) {
-  std::vector<Parameter> parameters;
-  for (const Moments& moments : moments_) parameters.push_back(moments.parameter);
-  const double norm = gradient_norm(parameters, gradients);
+  const double norm = gradient_norm(parameters_, gradients);
   if (!std::isfinite(norm))
     fail<Error>("optimiser: the gradients are not finite at step {}; lower the learning rate", steps_);
   const double scale = options_.clip > 0 ? std::min(1.0, options_.clip / (norm + 1e-6)) : 1.0;
   ++steps_;
   const auto t = static_cast<double>(steps_);
-  for (Moments& moments : moments_) {
-    Tensor& weight = *moments.parameter.tensor;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    Tensor& weight = *parameters_[i].tensor;
     const Tensor gradient = gradients.of(weight);
     if (!gradient.defined()) continue;
     kernels::AdamW args{};
     args.size = weight.elements();
     args.weight = ops::f32(weight, "optimiser: weight");
     args.gradient = ops::f32(gradient, "optimiser: gradient");
-    args.m = ops::f32(moments.m, "optimiser: m");
-    args.v = ops::f32(moments.v, "optimiser: v");
+    args.m = ops::f32(moments_[i].m, "optimiser: m");
+    args.v = ops::f32(moments_[i].v, "optimiser: v");
     args.lr = static_cast<float>(learning_rate);
     args.beta1 = options_.beta1;
     args.beta2 = options_.beta2;
@@ -62,9 +61,9 @@ double AdamW::step(const Gradients& gradients, double learning_rate) {
 
 NamedTensors AdamW::state() const {
   NamedTensors tensors;
-  for (const Moments& moments : moments_) {
-    tensors.emplace_back("m." + moments.parameter.name, moments.m);
-    tensors.emplace_back("v." + moments.parameter.name, moments.v);
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    tensors.emplace_back("m." + parameters_[i].name, moments_[i].m);
+    tensors.emplace_back("v." + parameters_[i].name, moments_[i].v);
   }
   return tensors;
 }

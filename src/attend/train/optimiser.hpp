@@ -39,10 +39,10 @@ class AdamW {
 
  private:
   struct Moments {
-    Parameter parameter;
     Tensor m, v;
   };
-  std::vector<Moments> moments_;
+  std::vector<Parameter> parameters_;
+  std::vector<Moments> moments_;  // of each parameter
   AdamWOptions options_;
   int64_t steps_ = 0;
 };
