@@ -360,6 +360,61 @@ TEST_CASE("forward writes the model's numbers") {
                      "'decoder_input_ids' is missing");
 }
 
+TEST_CASE("explain by hand: the notes' numbers, and one's own") {
+  const Result notes = attend_run({"explain", "--color", "never"});
+  CHECK(notes.code == 0);
+  CHECK(notes.err == "");
+  for (const char* part : {"[30, 36, 42]", "[1, 2, 3]", "[14, 14, 14]", "[6, 12, 18]"}) {
+    CAPTURE(part);
+    CHECK(notes.out.find(part) != std::string::npos);
+  }
+  const Json json = Json::parse(attend_run({"explain", "--json"}).out);
+  CHECK(json["attention"]["q"] == Json({{30, 36, 42}}));
+  CHECK(json["attention"]["k"] == Json({{1, 2, 3}}));
+  CHECK(json["attention"]["v"] == Json({{14, 14, 14}}));
+  CHECK(json["column"]["v"] == Json::array({{6, 12, 18}}));
+  CHECK(json["sentence"]["words"].size() == 3);
+  CHECK(json["sentence"]["attention"]["weights"].size() == 3);
+
+  const Json own = Json::parse(
+      attend_run({"explain", "--json", "--x", "1,0;0,1", "--wq", "2,0;0,2", "--wk", "1,0;0,1", "--wv", "1,2;3,4"}).out);
+  CHECK(own["attention"]["products"] == Json({{2, 0}, {0, 2}}));
+  CHECK(own["attention"]["weights"][0][0].get<double>() == doctest::Approx(1 / (1 + std::exp(-2 / std::sqrt(2)))));
+  check_failure_with(attend_run({"explain", "--x", "1,2"}), 1, "W_Q");
+}
+
+TEST_CASE("explain in a model") {
+  const std::string text = "What is your name?";
+  const Result told =
+      attend_run({"explain", "--model", model(), text, "--query", "your", "--layer", "1", "--head", "2"});
+  CAPTURE(told.err);
+  CHECK(told.code == 0);
+  CHECK(told.out.find("layer 1 of 0–1, head 2 of 0–3") != std::string::npos);
+
+  const Json json = Json::parse(
+      attend_run({"explain", "--model", model(), text, "--query", "your", "--layer", "1", "--head", "2", "--json"})
+          .out);
+  const Result pieces = attend_run({"explain", "--model", model(), text, "--query", "your", "--pieces"});
+  CHECK(pieces.code == 0);
+  CHECK(json["query"]["word"] == "your");
+  CHECK(json["layer"] == 1);
+  CHECK(json["head"] == 2);
+  CHECK(json["check"]["agrees"] == true);
+  double total = 0;
+  for (const Json& weight : json["word_weights"][0]) total += weight.get<double>();
+  CHECK(total == doctest::Approx(1).epsilon(1e-4));
+  const Result best = attend_run(
+      {"explain", "--model", model(), text, "--query", "your", "--best-head", "--high", "What", "--low", "is"});
+  CHECK(best.code == 0);
+
+  check_failure_with(attend_run({"explain", "--model", model(), text, "--query", "yours"}), 1, "yours");
+  check_failure_with(attend_run({"explain", "--model", model(), text, "--query", "your", "--layer", "9"}), 1, "layer");
+  check_failure_with(attend_run({"explain", "--model", "no-such", text, "--query", "your"}), 1, "no-such");
+  check_failure_with(attend_run({"explain", "--model", model(), text, "--query", "your", "--best-head", "--high", "cat",
+                                 "--low", "is"}),
+                     1, "cat");
+}
+
 TEST_CASE("evaluate scores a file of pairs") {
   const ScratchFolder scratch;
   const std::string file = (scratch / "pairs.tsv").string();
