@@ -322,3 +322,48 @@ TEST_CASE("a recipe without checkpoints starts afresh, with its own tokenizer") 
   train(recipe, true);
   CHECK(Tokenizer::load(fs::path(recipe.output) / "tokenizer.json").vocab_size() == 320);
 }
+
+TEST_CASE("a run may start from a finished model") {
+  ScratchFolder folder;
+  const TrainOptions first = tiny_recipe(folder.path());
+  train(first);
+  const fs::path given = fs::path(first.output) / "last";
+
+  TrainOptions still = first;
+  still.from = given.string();
+  still.output = (folder / "still").string();
+  still.learning_rate = 0;
+  still.steps = 1;
+  still.model.dropout = 0.3f;  // the recipe's own
+  train(still);
+  const Transformer before = load_model(given, {.trainable = true});
+  const Transformer after = load_model(fs::path(still.output) / "last", {.trainable = true});
+  CHECK(after.config().encoder.block.dropout == 0.3f);
+  const auto a = parameters(const_cast<Transformer&>(before)), b = parameters(const_cast<Transformer&>(after));
+  for (size_t i = 0; i < a.size(); ++i) CHECK(largest_difference(*a[i].tensor, *b[i].tensor) == 0);
+  CHECK(digest_file(given / "tokenizer.json").hash == digest_file(fs::path(still.output) / "tokenizer.json").hash);
+
+  TrainOptions whole = first;
+  whole.from = given.string();
+  whole.output = (folder / "whole").string();
+  const TrainReport report = train(whole);
+  CHECK(report.finished);
+  TrainOptions parted = whole;
+  parted.output = (folder / "parted").string();
+  train_until(parted, 7);
+  fs::rename(given, folder / "elsewhere");  // a resumed run does not need it
+  train(parted, true);
+  CHECK(differences(results_of(whole), results_of(parted)) == std::vector<std::string>{});
+  fs::rename(folder / "elsewhere", given);
+
+  const auto refuses = [&](const std::function<void(TrainOptions&)>& change, const char* part) {
+    TrainOptions recipe = whole;
+    recipe.output = (folder / "refused").string();
+    change(recipe);
+    CHECK_THROWS_WITH_AS(train(recipe), doctest::Contains(part), Error);
+  };
+  refuses([](TrainOptions& o) { o.model.hidden = 64; }, "coder_ffn_dim 64, but that of");
+  refuses([](TrainOptions& o) { o.model.heads = 4; }, "coder_attention_heads 4, but that of");
+  refuses([](TrainOptions& o) { o.from += "none"; }, "lastnone");
+  refuses([](TrainOptions& o) { o.tokenizer.file = o.from; }, "tokenizer.file cannot be given too");
+}

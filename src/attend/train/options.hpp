@@ -120,6 +120,7 @@ struct ValidationOptions {
 
 struct TrainOptions {
   std::string output = "runs/model";
+  std::string from;
   ModelOptions model;
   TokenizerOptions tokenizer;
   DataOptions data;
@@ -142,6 +143,9 @@ struct TrainOptions {
 
   static void fields(auto& self, auto&& f) {
     f("output", self.output, Doc{.en = "folder of the run", .ko = "결과 폴더"});
+    f("from", self.from,
+      Doc{.en = "model folder to go on from: its weights and tokenizer; the shape must be the recipe's",
+          .ko = "이어서 학습할 모델 폴더. 가중치와 토크나이저를 가져오며 모양은 레시피와 같아야 함"});
     f("model", self.model);
     f("tokenizer", self.tokenizer);
     f("data", self.data);

@@ -72,7 +72,10 @@ class Run {
         latest_(starting_point(store_, options, resume, [&](const std::string& text) { message(text); })),
         data_((create_folders(folder_),
                open_translation_data(options, folder_, latest_.has_value(), [&](const auto& text) { message(text); }))),
-        model_(new_translator(options.model, data_.tokenizer, static_cast<uint64_t>(options.seed))),
+        // A resumed run has its weights in the checkpoint.
+        model_(options.from.empty() || latest_
+                   ? new_translator(options.model, data_.tokenizer, static_cast<uint64_t>(options.seed))
+                   : translator_from(options.from, options.model, data_.tokenizer)),
         schedule_{options.schedule, options.warmup, options.steps, options.model.width} {
     model_.set_trainable(true);
     optimiser_.emplace(parameters(model_), options.optimiser);

@@ -33,8 +33,10 @@ Tokenizer open_tokenizer(const TrainOptions& options, const std::vector<PairFile
                          bool goes_on, const std::function<void(const std::string&)>& report) {
   const fs::path kept = folder / "tokenizer.json";
   if (goes_on && fs::exists(kept)) return Tokenizer::load(kept);
-  if (!options.tokenizer.file.empty()) {
-    Tokenizer tokenizer = Tokenizer::load(options.tokenizer.file);
+  if (!options.from.empty() && !options.tokenizer.file.empty())
+    fail<ConfigError>("train: from brings its own tokenizer; tokenizer.file cannot be given too");
+  if (const std::string& given = options.from.empty() ? options.tokenizer.file : options.from; !given.empty()) {
+    Tokenizer tokenizer = Tokenizer::load(given);
     tokenizer.save(kept);
     return tokenizer;
   }

@@ -5,8 +5,9 @@
 #include <algorithm>
 
 namespace attend {
+namespace {
 
-Transformer new_translator(const ModelOptions& options, const Tokenizer& tokenizer, uint64_t seed) {
+TransformerConfig config_of(const ModelOptions& options, const Tokenizer& tokenizer) {
   auto id_of = [&](const char* token) {
     const auto id = tokenizer.token_to_id(token);
     if (!id) fail<ConfigError>("train: the tokenizer has no token {}", token);
@@ -37,7 +38,25 @@ Transformer new_translator(const ModelOptions& options, const Tokenizer& tokeniz
   c.decoder.block.causal = c.decoder.block.cross = true;
   c.encoder.layers = options.encoder_layers;
   c.decoder.layers = options.decoder_layers;
+  return c;
+}
 
+// What two models must share for one to take the other's weights over: all of config.json but the dropouts.
+nlohmann::json shape_of(const TransformerConfig& config) {
+  nlohmann::json json = family_of(config.model_type, "train").write(config);
+  for (const char* key : {"dropout", "attention_dropout", "activation_dropout"}) json.erase(key);
+  return json;
+}
+
+void set_padding_logit(Transformer& model, float value) {
+  for (const Parameter& parameter : parameters(model))
+    if (parameter.name == "logits_bias") parameter.tensor->data<float>()[model.config().pad] = value;
+}
+
+}  // namespace
+
+Transformer new_translator(const ModelOptions& options, const Tokenizer& tokenizer, uint64_t seed) {
+  const TransformerConfig c = config_of(options, tokenizer);
   Transformer model(c);
   model.initialise(seed);
   for (const Parameter& parameter : parameters(model))
@@ -45,10 +64,22 @@ Transformer new_translator(const ModelOptions& options, const Tokenizer& tokeniz
   return model;
 }
 
-void forbid_padding(Transformer& model) {
-  for (const Parameter& parameter : parameters(model))
-    if (parameter.name == "logits_bias") parameter.tensor->data<float>()[model.config().pad] = -1e4f;
+Transformer translator_from(const std::filesystem::path& folder, const ModelOptions& options,
+                            const Tokenizer& tokenizer) {
+  const Transformer given = load_model(folder, {.trainable = true});
+  Transformer model(config_of(options, tokenizer));
+  const nlohmann::json has = shape_of(given.config()), wanted = shape_of(model.config());
+  for (const auto& [key, value] : wanted.items())
+    if (!has.contains(key) || has[key] != value)
+      fail<ConfigError>("train: the recipe makes a model with {} {}, but that of {} has {}", key, value.dump(),
+                        folder.string(), has.contains(key) ? has[key].dump() : "none");
+  const auto from = parameters(const_cast<Transformer&>(given)), to = parameters(model);
+  for (size_t i = 0; i < to.size(); ++i) *to[i].tensor = *from[i].tensor;
+  set_padding_logit(model, 0);
+  return model;
 }
+
+void forbid_padding(Transformer& model) { set_padding_logit(model, -1e4f); }
 
 void write_translator(const std::filesystem::path& folder, const Transformer& model, const Tokenizer& tokenizer,
                       DType dtype) {

@@ -13,6 +13,11 @@ namespace attend {
 /// its row is zero, and training must leave it so.
 Transformer new_translator(const ModelOptions& options, const Tokenizer& tokenizer, uint64_t seed);
 
+/// A model with the weights of a translator's folder, to train on: the recipe's shape must be the folder's, only
+/// dropout may differ. Throws ConfigError naming the first difference.
+Transformer translator_from(const std::filesystem::path& folder, const ModelOptions& options,
+                            const Tokenizer& tokenizer);
+
 /// Makes sure that the padding token is never the output: its logit becomes -10000 (which half precision can hold),
 /// its probability 0. For finished models: with label smoothing such a logit would add a constant to the loss.
 void forbid_padding(Transformer& model);
