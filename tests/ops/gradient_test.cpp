@@ -147,6 +147,7 @@ TEST_CASE("views and copies hand their gradient on") {
        {1, 2, 3, 4, 5, 6}},
       {[](const Tensor& w) { return w.clone(); }, {1, 2, 3, 4, 5, 6}},
       {[](const Tensor& w) { return w.to(DType::bf16).to(DType::f32); }, {1, 2, 3, 4, 5, 6}},
+      {[](const Tensor& w) { return w.to(Device::fake).to(Device::cpu); }, {1, 2, 3, 4, 5, 6}},
       {[](const Tensor& w) { return w.rows(1, 2); }, {0, 0, 0, 1, 2, 3}},
       {[](const Tensor& w) { return w.view({6}).rows(2, 5).rows(1, 3).clone(); }, {0, 0, 0, 1, 2, 0}},
       {[](const Tensor& w) { return w.rows(1, 1); }, {0, 0, 0, 0, 0, 0}},

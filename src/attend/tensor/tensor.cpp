@@ -41,9 +41,15 @@ Tensor with_gradient(const Tensor& input, Tensor result, int64_t first = 0) {
       std::memcpy(whole.data<float>() + first, gradient.data<float>(), gradient.bytes());
       gradient = whole;
     }
-    backward.add(input, gradient.view(input.shape()));
+    backward.add(input, gradient.view(input.shape()).to(input.device()));
   });
   return result;
+}
+
+Tensor copied(const Tensor& input, Device device) {
+  Tensor copy(Storage(Context::current().allocator(device), input.bytes()), input.shape(), input.dtype());
+  if (input.bytes()) std::memcpy(copy.memory(), input.memory(), input.bytes());
+  return with_gradient(input, copy);
 }
 
 }  // namespace
@@ -124,11 +130,7 @@ Tensor Tensor::rows(int64_t begin, int64_t end) const {
                        first);
 }
 
-Tensor Tensor::clone() const {
-  Tensor copy(Storage(Context::current().allocator(device()), bytes()), shape_, dtype_);
-  if (bytes()) std::memcpy(copy.memory(), memory(), bytes());
-  return with_gradient(*this, copy);
-}
+Tensor Tensor::clone() const { return copied(*this, device()); }
 
 Tensor Tensor::to(DType dtype) const {
   if (dtype == dtype_) return *this;
@@ -162,11 +164,6 @@ Tensor Tensor::to(DType dtype) const {
   return result;
 }
 
-Tensor Tensor::to(Device device) const {
-  if (device == this->device()) return *this;
-  Tensor copy(Storage(Context::current().allocator(device), bytes()), shape_, dtype_);
-  if (bytes()) std::memcpy(copy.memory(), memory(), bytes());
-  return copy;
-}
+Tensor Tensor::to(Device device) const { return device == this->device() ? *this : copied(*this, device); }
 
 }  // namespace attend
