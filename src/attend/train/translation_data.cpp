@@ -4,6 +4,7 @@
 #include <attend/data/pairs.hpp>
 #include <attend/text/train_bpe.hpp>
 #include <attend/train/translation_data.hpp>
+#include <attend/train/translator_folder.hpp>
 
 #include <algorithm>
 
@@ -58,12 +59,6 @@ Tokenizer open_tokenizer(const TrainOptions& options, const std::vector<PairFile
   report(fmt::format("tokenizer: {} tokens from {} texts", tokenizer.vocab_size(), trainer.report().texts));
   tokenizer.save(kept);
   return tokenizer;
-}
-
-int32_t id_of(const Tokenizer& tokenizer, const std::string& token) {
-  const auto id = tokenizer.token_to_id(token);
-  if (!id) fail<ConfigError>("train: the tokenizer has no token {}", token);
-  return *id;
 }
 
 ValidationPairs read_validation(const PairFile& file, const TrainOptions& options) {

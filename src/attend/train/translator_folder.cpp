@@ -8,11 +8,6 @@ namespace attend {
 namespace {
 
 TransformerConfig config_of(const ModelOptions& options, const Tokenizer& tokenizer) {
-  auto id_of = [&](const char* token) {
-    const auto id = tokenizer.token_to_id(token);
-    if (!id) fail<ConfigError>("train: the tokenizer has no token {}", token);
-    return *id;
-  };
   TransformerConfig c;
   c.model_type = "marian";
   c.vocab = c.source_vocab = tokenizer.vocab_size();
@@ -21,9 +16,9 @@ TransformerConfig config_of(const ModelOptions& options, const Tokenizer& tokeni
   c.positions = PositionKind::sinusoidal_halves;
   c.embedding_dropout = options.dropout;
   c.logits_bias = true;
-  c.pad = c.decoder_start = id_of("<pad>");
+  c.pad = c.decoder_start = id_of(tokenizer, "<pad>");
   c.frozen_pad_row = true;
-  c.eos = {id_of("</s>")};
+  c.eos = {id_of(tokenizer, "</s>")};
   if (c.pad != c.vocab - 1)
     fail<ConfigError>("train: <pad> must be the tokenizer's last token, not {} of {}", c.pad, c.vocab);
   BlockConfig& block = c.encoder.block;
@@ -55,6 +50,12 @@ void set_padding_logit(Transformer& model, float value) {
 
 }  // namespace
 
+int32_t id_of(const Tokenizer& tokenizer, const std::string& token) {
+  const auto id = tokenizer.token_to_id(token);
+  if (!id) fail<ConfigError>("train: the tokenizer has no token {}", token);
+  return *id;
+}
+
 Transformer new_translator(const ModelOptions& options, const Tokenizer& tokenizer, uint64_t seed) {
   const TransformerConfig c = config_of(options, tokenizer);
   Transformer model(c);
@@ -66,14 +67,14 @@ Transformer new_translator(const ModelOptions& options, const Tokenizer& tokeniz
 
 Transformer translator_from(const std::filesystem::path& folder, const ModelOptions& options,
                             const Tokenizer& tokenizer) {
-  const Transformer given = load_model(folder, {.trainable = true});
+  Transformer given = load_model(folder, {.trainable = true});
   Transformer model(config_of(options, tokenizer));
   const nlohmann::json has = shape_of(given.config()), wanted = shape_of(model.config());
   for (const auto& [key, value] : wanted.items())
     if (!has.contains(key) || has[key] != value)
       fail<ConfigError>("train: the recipe makes a model with {} {}, but that of {} has {}", key, value.dump(),
                         folder.string(), has.contains(key) ? has[key].dump() : "none");
-  const auto from = parameters(const_cast<Transformer&>(given)), to = parameters(model);
+  const auto from = parameters(given), to = parameters(model);
   for (size_t i = 0; i < to.size(); ++i) *to[i].tensor = *from[i].tensor;
   set_padding_logit(model, 0);
   return model;

@@ -6,8 +6,12 @@
 #include <attend/train/options.hpp>
 
 #include <filesystem>
+#include <string>
 
 namespace attend {
+
+/// The id of a token that a translator needs. Throws ConfigError if the tokenizer does not have it.
+int32_t id_of(const Tokenizer& tokenizer, const std::string& token);
 
 /// A new model for this tokenizer, initialised by the seed. The padding token is the last id and starts the decoder;
 /// its row is zero, and training must leave it so.
