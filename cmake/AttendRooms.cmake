@@ -16,17 +16,26 @@ function(attend_room NAME)
   target_link_libraries(attend_${NAME} PRIVATE attend_options PUBLIC attend_dependencies)
 endfunction()
 
-# attend_kernel_level(LEVEL FLAGS...): every source of kernels/cpu once more, for one instruction-set level.
-# The sources share no inline code with the rest: a template compiled here must not reach an older machine.
+# attend_kernel_level(LEVEL [ONLY sources...] [FLAGS flags...] [DEFINE names...]): the sources of kernels/cpu once more,
+# for one instruction-set level: all, or ONLY those where the level has something of its own.
+# They share no inline code with the rest: a template compiled here must not reach an older machine.
+set(ATTEND_KERNEL_LEVELS base avx2 avx512 avx512_bf16)
 function(attend_kernel_level LEVEL)
-  file(GLOB SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/cpu/*.cpp)
+  cmake_parse_arguments(PARSE_ARGV 1 ARG "" "" "ONLY;FLAGS;DEFINE")
+  if(ARG_ONLY)
+    list(TRANSFORM ARG_ONLY REPLACE "(.+)" "${CMAKE_CURRENT_SOURCE_DIR}/kernels/cpu/\\1.cpp" OUTPUT_VARIABLE SOURCES)
+  else()
+    file(GLOB SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/cpu/*.cpp)
+  endif()
   if(NOT SOURCES)
     return()
   endif()
+  string(REPLACE "_" "-" NAME ${LEVEL})
   add_library(attend_kernels_${LEVEL} OBJECT ${SOURCES})
   target_include_directories(attend_kernels_${LEVEL} PUBLIC ${PROJECT_SOURCE_DIR}/src)
-  target_compile_definitions(attend_kernels_${LEVEL} PRIVATE ATTEND_LEVEL=${LEVEL} ATTEND_LEVEL_${LEVEL}=1)
-  target_compile_options(attend_kernels_${LEVEL} PRIVATE -O3 -fno-math-errno -fno-trapping-math ${ARGN})
+  target_compile_definitions(attend_kernels_${LEVEL} PRIVATE
+    ATTEND_LEVEL=${LEVEL} ATTEND_LEVEL_NAME="${NAME}" ${ARG_DEFINE})
+  target_compile_options(attend_kernels_${LEVEL} PRIVATE -O3 -fno-math-errno -fno-trapping-math ${ARG_FLAGS})
   target_link_libraries(attend_kernels_${LEVEL} PRIVATE attend_options)
 endfunction()
 
@@ -44,7 +53,7 @@ function(attend_tests ROOM)
       list(APPEND OBJECTS attend_${LOWER})
     endif()
     if(LOWER STREQUAL "kernels")
-      foreach(LEVEL base avx2 avx512)
+      foreach(LEVEL ${ATTEND_KERNEL_LEVELS})
         if(TARGET attend_kernels_${LEVEL})
           list(APPEND OBJECTS attend_kernels_${LEVEL})
         endif()

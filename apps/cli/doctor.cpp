@@ -78,7 +78,7 @@ Json model_at(const std::filesystem::path& folder) {
 void run(DoctorFlags& flags, Call& call) {
   Context& context = Context::current();
   std::vector<std::string> levels;
-  for (const char* level : {"base", "avx2", "avx512"})
+  for (const char* level : kernels::kLevels)
     if (kernels::cpu_kernels(level)) levels.emplace_back(level);
   Json models = Json::array();
   for (const auto& folder : models_found()) models.push_back(model_at(folder));

@@ -97,7 +97,7 @@ void multiply_add_base(int64_t steps) {
 }
 void multiply_add(const std::string& level, int64_t steps) {
 #if defined(__x86_64__)
-  if (level == "avx512") return multiply_add_avx512(steps);
+  if (level.starts_with("avx512")) return multiply_add_avx512(steps);
   if (level == "avx2") return multiply_add_avx2(steps);
 #endif
   multiply_add_base(steps);
@@ -119,26 +119,34 @@ struct Bench {
   void measure_peak() {
     constexpr int64_t kSteps = 200000;
     const std::string level = context.table->level;
-    const double flops = 2.0 * double(kSteps) * kChains * double(level == "avx512" ? 16 : level == "avx2" ? 8 : 4);
+    const double flops = 2.0 * double(kSteps) * kChains *
+                         double(level.starts_with("avx512") ? 16
+                                : level == "avx2"           ? 8
+                                                            : 4);
     peak = flops / ::best([&] { multiply_add(level, kSteps); }, true) * 1e-9 * double(context.pool->threads());
   }
 
   void matmul(int64_t m, int64_t n, int64_t k, bool at, bool bt, bool packed = false,
               Activation act = Activation::none) {
+    for (Format product : {Format::f32, Format::bf16}) matmul(product, m, n, k, at, bt, packed, act);
+  }
+
+  void matmul(Format product, int64_t m, int64_t n, int64_t k, bool at, bool bt, bool packed, Activation act) {
     const Floats a = numbers(m * k), b = numbers(n * k), bias = numbers(n);
     Floats c(static_cast<size_t>(m * n)), before(c.size());
-    Floats panels(packed ? static_cast<size_t>(context.table->packed_size(n, k)) : 0);
+    Floats panels(packed ? static_cast<size_t>(context.table->packed_size(n, k, product)) : 0);
     Matmul p{};
     p.m = m, p.n = n, p.k = k, p.a = a.data(), p.lda = at ? m : k, p.a_transposed = at;
     p.b = b.data(), p.ldb = bt ? k : n, p.b_transposed = bt, p.c = c.data(), p.ldc = n;
+    p.product = product;
     if (act != Activation::none) p.bias = bias.data(), p.activation = act, p.before = before.data();
     if (packed) {
-      context.table->pack_matmul(context, {n, k, b.data(), p.ldb, bt, panels.data()});
+      context.table->pack_matmul(context, {n, k, b.data(), p.ldb, bt, panels.data(), product});
       p.packed_b = panels.data();
     }
     const double seconds = best([&] { context.table->matmul(context, p); });
-    report(fmt::format("matmul {}x{}x{}{}{}{}{}", m, n, k, at ? " at" : "", bt ? " bt" : "", packed ? " packed" : "",
-                       act != Activation::none ? " bias+act" : ""),
+    report(fmt::format("{} {}x{}x{}{}{}{}{}", product == Format::bf16 ? "bf16" : "f32 ", m, n, k, at ? " at" : "",
+                       bt ? " bt" : "", packed ? " packed" : "", act != Activation::none ? " bias+act" : ""),
            2.0 * double(m * n * k), m <= 16 ? 4.0 * double(n * k) : 0, seconds);
   }
 

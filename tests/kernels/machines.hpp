@@ -30,7 +30,7 @@ struct Machine {
 
 inline std::vector<const KernelTable*> levels() {
   std::vector<const KernelTable*> list;
-  for (const char* name : {"base", "avx2", "avx512"})
+  for (const char* name : kLevels)
     if (const KernelTable* table = cpu_kernels(name)) list.push_back(table);
   return list;
 }

@@ -1,3 +1,6 @@
+#include <bit>
+#include <type_traits>
+
 #include "kernels/activations.hpp"
 #include "kernels/machines.hpp"
 
@@ -40,12 +43,19 @@ struct Product {
     return p;
   }
 
-  Floats packed(KernelContext& context) const {
-    Floats panels(static_cast<size_t>(context.table->packed_size(n, k)));
-    context.table->pack_matmul(context, {n, k, b.data(), ldb, b_transposed, panels.data()});
+  Floats packed(KernelContext& context, Format precision = Format::f32) const {
+    Floats panels(static_cast<size_t>(context.table->packed_size(n, k, precision)));
+    context.table->pack_matmul(context, {n, k, b.data(), ldb, b_transposed, panels.data(), precision});
     return panels;
   }
 };
+
+// The nearest number that bf16 holds.
+float in_bf16(float x) {
+  uint32_t bits = std::bit_cast<uint32_t>(x);
+  bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
+  return std::bit_cast<float>(bits);
+}
 
 // Rounding of one chain over k products of random numbers below 1: the partial sums grow like √k, so the error like k.
 double tolerance(int64_t k) { return 3e-7 + 2e-8 * double(k); }
@@ -86,6 +96,76 @@ TEST_CASE("matmul equals the exact product for every shape and transpose") {
             });
       }
     }
+}
+
+TEST_CASE("a product in bf16 is the exact product of the rounded factors") {
+  const int64_t shapes[][3] = {{1, 1, 1},     {2, 3, 1},    {3, 17, 9},   {7, 33, 65},  {14, 32, 16}, {15, 33, 17},
+                               {29, 47, 130}, {64, 70, 51}, {3, 200, 90}, {150, 9, 33}, {1, 300, 77}, {20, 40, 2100}};
+  for (const auto& [m, n, k] : shapes)
+    for (int form = 0; form < 8; ++form) {
+      const Product product(m, n, k, form & 1, form & 2);
+      const bool packed = form & 4;
+      Product rounded = product;
+      for (float& x : rounded.a) x = in_bf16(x);
+      for (float& x : rounded.b) x = in_bf16(x);
+      const Doubles exact = rounded.exact(), unrounded = product.exact();
+      CHECK((k < 9 || deviation(Floats(exact.begin(), exact.end()), unrounded) > 10 * tolerance(k)));  // rounding shows
+      INFO("m " << m << " n " << n << " k " << k << " form " << form);
+      on_every_level(
+          [&](KernelContext& context) {
+            Floats c(exact.size(), kUntouched);
+            Matmul p = product.args(c, product.n);
+            p.product = Format::bf16;
+            const Floats panels = packed ? product.packed(context, Format::bf16) : Floats{};
+            if (packed) p.packed_b = panels.data(), p.b = nullptr;
+            context.table->matmul(context, p);
+            return c;
+          },
+          [&](const Floats& c) { CHECK(deviation(c, exact) < tolerance(product.k)); });
+    }
+}
+
+TEST_CASE("matmul reads B in 16-bit formats with the bits of its widened numbers") {
+  for (Format format : {Format::bf16, Format::f16})
+    for (Format precision : {Format::f32, Format::bf16})
+      for (int form = 0; form < 4; ++form) {
+        const Product product(9, 67, 75, false, form & 1);
+        const bool packed = form & 2;
+        INFO("format " << int(format) << " precision " << int(precision) << " form " << form);
+        for (const KernelTable* table : levels()) {
+          KernelContext& context = machine(*table, 2);
+          std::vector<uint16_t> words(product.b.size());
+          Floats widened(words.size());
+          const auto size = static_cast<int64_t>(words.size());
+          table->convert(context, {size, Format::f32, format, product.b.data(), words.data()});
+          table->convert(context, {size, format, Format::f32, words.data(), widened.data()});
+          Floats expected(size_t(product.m * product.n)), c(expected.size());
+          Matmul p = product.args(expected, product.n);
+          p.product = precision, p.b = widened.data();
+          table->matmul(context, p);
+          p.c = c.data(), p.b = words.data(), p.b_format = format;
+          Floats panels(size_t(table->packed_size(product.n, product.k, precision)));
+          if (packed) {
+            table->pack_matmul(context, {product.n, product.k, words.data(), product.ldb, product.b_transposed,
+                                         panels.data(), precision, format});
+            p.packed_b = panels.data(), p.b = nullptr;
+          }
+          table->matmul(context, p);
+          CHECK(same_bits(c, expected));
+        }
+      }
+}
+
+TEST_CASE("every entry of a level is filled and knows where it comes from") {
+  for (const KernelTable* table : levels()) {
+    INFO("level " << std::string(table->level));
+    KernelTable::entries([&](const char* name, auto entry) {
+      CHECK((table->*entry != nullptr));
+      CHECK(level_of(*table, name) != nullptr);
+    });
+    CHECK(std::string(level_of(*table, "matmul")) == table->level);
+    CHECK(level_of(*table, "no such entry") == nullptr);
+  }
 }
 
 TEST_CASE("matmul adds bias, activates and keeps the input of the activation") {
@@ -147,14 +227,17 @@ TEST_CASE("matmul of nothing does nothing") {
 
 // A row must not depend on its neighbours, on packing or on the layout: cached decoding, packed batches and a taped
 // pass then agree bit for bit with the plain full pass.
-TEST_CASE("each row of a matmul has the same bits alone, in a batch and packed") {
+TEST_CASE_TEMPLATE("each row of a matmul has the same bits alone, in a batch and packed", Precision,
+                   std::integral_constant<Format, Format::f32>, std::integral_constant<Format, Format::bf16>) {
   const int64_t n = 75, k = 700;
   const Product whole(61, n, k, false, true, 0);
   for (const KernelTable* table : levels()) {
     KernelContext& context = machine(*table, 2);
     Floats all(size_t(61 * n));
-    context.table->matmul(context, whole.args(all, n));
-    const Floats panels = whole.packed(context);
+    Matmul full = whole.args(all, n);
+    full.product = Precision::value;
+    context.table->matmul(context, full);
+    const Floats panels = whole.packed(context, Precision::value);
     Floats plain_b(size_t(k * n));
     for (int64_t j = 0; j < n; ++j)
       for (int64_t l = 0; l < k; ++l) plain_b[size_t(l * n + j)] = whole.b[size_t(j * k + l)];
@@ -162,7 +245,7 @@ TEST_CASE("each row of a matmul has the same bits alone, in a batch and packed")
       for (int form = 0; form < 3; ++form) {
         Floats some(size_t(rows * n));
         Matmul p = whole.args(some, n);
-        p.m = rows, p.a += (61 - rows) * whole.lda;
+        p.m = rows, p.a += (61 - rows) * whole.lda, p.product = Precision::value;
         if (form == 1) p.packed_b = panels.data();
         if (form == 2) p.b = plain_b.data(), p.ldb = n, p.b_transposed = false;
         context.table->matmul(context, p);

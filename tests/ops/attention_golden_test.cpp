@@ -38,7 +38,7 @@ const SafetensorsFile& file() {
 }
 
 void for_levels(const std::function<void()>& body) {
-  for (const char* level : {"base", "avx2", "avx512"}) {
+  for (const char* level : kernels::kLevels) {
     if (!kernels::cpu_kernels(level)) continue;
     CAPTURE(std::string(level));
     Context context({.threads = 2, .instruction_set = level});

@@ -30,8 +30,8 @@ TEST_CASE("linear") {
   refused<ShapeError>("linear: x must be f32, not i32", [] {
     linear(Tensor::zeros({2, 3}, DType::i32), zeros({4, 3}));
   });
-  refused<ShapeError>("linear: W must be f32, not f16", [] {
-    linear(zeros({2, 3}), Tensor::zeros({4, 3}, DType::f16));
+  refused<ShapeError>("linear: W must be f32, f16 or bf16, not i64", [] {
+    linear(zeros({2, 3}), Tensor::zeros({4, 3}, DType::i64));
   });
   refused<ShapeError>("linear: x is undefined", [] { linear({}, zeros({4, 1})); });
   refused<ShapeError>("linear: W is undefined", [] { linear(zeros({2, 1}), Weight{}); });

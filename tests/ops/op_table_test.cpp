@@ -43,8 +43,6 @@ bool equal_or_near(double actual, double expected, double tolerance) {
   return actual == expected;
 }
 
-constexpr const char* levels[] = {"base", "avx2", "avx512"};
-
 Context& context_of(const char* level, int threads) {
   static std::map<std::pair<std::string, int>, std::unique_ptr<Context>> contexts;
   auto& context = contexts[{level, threads}];
@@ -199,7 +197,7 @@ std::vector<Case> all_cases() {
 void check(const Case& row) {
   CAPTURE(row.name);
   const Expected expected = expected_of(row);
-  for (const char* level : levels) {
+  for (const char* level : kernels::kLevels) {
     if (!kernels::cpu_kernels(level)) continue;
     CAPTURE(std::string(level));
     std::optional<Actual> first;

@@ -1,4 +1,4 @@
-// Chooses the kernel table: the best level that the build has, the CPU supports and ATTEND_ISA allows.
+// Chooses the kernels: the levels that the build has, the CPU supports and ATTEND_ISA allows, laid over each other.
 #include <cstdlib>
 #include <cstring>
 
@@ -16,42 +16,79 @@ extern const KernelTable table;
 namespace avx512 {
 extern const KernelTable table;
 }
+namespace avx512_bf16 {
+extern const KernelTable table;
+}
 #endif
 
 namespace {
 
-struct Level {
-  const KernelTable* table;
-  bool supported;
-};
-constexpr int kMaxLevels = 3;
-
-// Lowest first.
-int levels(Level (&out)[kMaxLevels]) noexcept {
+constexpr int kLevelCount = sizeof(kLevels) / sizeof(kLevels[0]);
+constexpr int kEntryCount = [] {
   int count = 0;
-  out[count++] = {&base::table, true};
-#if defined(__x86_64__)
-  const bool avx2_usable =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-  const bool avx512_usable = avx2_usable && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  out[count++] = {&avx2::table, avx2_usable};
-  out[count++] = {&avx512::table, avx512_usable};
-#endif
+  KernelTable::entries([&](const char*, auto) { ++count; });
   return count;
+}();
+
+// A level with all below it, and where each entry comes from.
+struct Laid {
+  KernelTable table{};
+  const char* origins[kEntryCount] = {};
+  bool supported = false;
+};
+
+class Levels {
+ public:
+  Levels() noexcept {
+    add(base::table, true);
+#if defined(__x86_64__)
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    add(avx2::table, avx2);
+    add(avx512::table, avx512);
+    add(avx512_bf16::table, avx512 && __builtin_cpu_supports("avx512bf16"));
+#endif
+  }
+
+  const Laid* begin() const noexcept { return laid_; }
+  const Laid* end() const noexcept { return laid_ + count_; }
+
+ private:
+  void add(const KernelTable& table, bool supported) noexcept {
+    Laid& laid = laid_[count_];
+    if (count_ > 0) laid = laid_[count_ - 1];
+    laid.table.level = table.level;
+    laid.supported = supported;
+    int i = 0;
+    KernelTable::entries([&](const char*, auto entry) {
+      if (table.*entry != nullptr) {
+        laid.table.*entry = table.*entry;
+        laid.origins[i] = table.level;
+      }
+      ++i;
+    });
+    ++count_;
+  }
+
+  Laid laid_[kLevelCount];
+  int count_ = 0;
+};
+
+const Levels& levels() noexcept {
+  static const Levels all;
+  return all;
 }
 
 }  // namespace
 
 const KernelTable& cpu_kernels_up_to(const char* limit) noexcept {
-  Level list[kMaxLevels];
-  const int count = levels(list);
-  int best = 0;
-  for (int i = 0; i < count; ++i) {
-    if (list[i].supported) best = i;
-    if (limit != nullptr && std::strcmp(limit, list[i].table->level) == 0) break;
+  const KernelTable* best = nullptr;
+  for (const Laid& laid : levels()) {
+    if (laid.supported) best = &laid.table;
+    if (limit != nullptr && std::strcmp(limit, laid.table.level) == 0) break;
   }
-  return *list[best].table;
+  return *best;
 }
 
 const KernelTable& cpu_kernels() noexcept {
@@ -60,11 +97,22 @@ const KernelTable& cpu_kernels() noexcept {
 }
 
 const KernelTable* cpu_kernels(const char* level) noexcept {
-  Level list[kMaxLevels];
-  const int count = levels(list);
-  for (int i = 0; i < count; ++i)
-    if (std::strcmp(level, list[i].table->level) == 0) return list[i].supported ? list[i].table : nullptr;
+  for (const Laid& laid : levels())
+    if (std::strcmp(level, laid.table.level) == 0) return laid.supported ? &laid.table : nullptr;
   return nullptr;
+}
+
+const char* level_of(const KernelTable& table, const char* name) noexcept {
+  const char* level = nullptr;
+  for (const Laid& laid : levels()) {
+    if (std::strcmp(table.level, laid.table.level) != 0) continue;
+    int i = 0;
+    KernelTable::entries([&](const char* entry, auto) {
+      if (std::strcmp(entry, name) == 0) level = laid.origins[i];
+      ++i;
+    });
+  }
+  return level;
 }
 
 }  // namespace attend::kernels

@@ -17,6 +17,9 @@ namespace attend::kernels {
 
 enum class Activation : uint8_t { none, relu, gelu, gelu_tanh, silu, quick_gelu, tanh, sigmoid, relu2 };
 
+/// How numbers lie in memory, and in what precision products take them.
+enum class Format : uint8_t { f32, f16, bf16 };
+
 /// Memory that a kernel may use during one call, per worker and shared; grows on demand and is kept.
 class Scratch {
  public:
@@ -50,6 +53,7 @@ struct KernelContext {
 
 /// C = act(op(A)·op(B) + bias) or C += op(A)·op(B).   op(A): [m, k], op(B): [k, n], C: [m, n].
 /// a_transposed: A lies as [k, m]; b_transposed: B lies as [n, k] (a Linear's weight [out, in]).
+/// With product = bf16 both sides are rounded to bf16 (to nearest, ties to even) and the products are added in f32.
 /// The bits of an element depend on its row of A and its column of B alone: a row is the same alone or in a batch, with
 /// B plain, transposed or packed.
 struct Matmul {
@@ -57,7 +61,7 @@ struct Matmul {
   const float* a;
   int64_t lda;
   bool a_transposed;
-  const float* b;
+  const void* b;  ///< numbers of b_format
   int64_t ldb;
   bool b_transposed;
   float* c;
@@ -66,16 +70,21 @@ struct Matmul {
   const float* bias = nullptr;  ///< [n] or null, added before the activation
   Activation activation = Activation::none;
   float* before = nullptr;          ///< if not null: also stores op(A)·op(B)+bias (before the activation), ld = ldc
-  const float* packed_b = nullptr;  ///< if not null: op(B) in the panels of `pack` (b is then ignored)
+  const float* packed_b = nullptr;  ///< if not null: op(B) in the panels of `pack` for this product (b is ignored)
+  Format product = Format::f32;     ///< f32 or bf16
+  Format b_format = Format::f32;
 };
 
-/// Packs op(B) [k, n] into this level's panels, for a weight that is used many times. packed_size in floats.
+/// Packs op(B) [k, n] into this level's panels, for a weight that is used many times. `packed` takes packed_size
+/// floats.
 struct PackMatmul {
   int64_t n, k;
-  const float* b;
+  const void* b;  ///< numbers of b_format
   int64_t ldb;
   bool b_transposed;
   float* packed;
+  Format product = Format::f32;  ///< of the products that will use it
+  Format b_format = Format::f32;
 };
 
 /// dx = dy · act'(…), elementwise over `size`. `y` is the activation's output, `before` its input; relu, tanh and
@@ -288,7 +297,6 @@ struct AdamW {
 };
 
 /// Between storage formats and f32.
-enum class Format : uint8_t { f32, f16, bf16 };
 struct Convert {
   int64_t size;
   Format from, to;  ///< one of them is f32; rounding to nearest, ties to even
@@ -296,11 +304,12 @@ struct Convert {
   void* y;
 };
 
-/// One entry per operation. Every entry is filled: with the best level the CPU and ATTEND_ISA allow, else portable.
+/// One entry per operation, each filled with the best that this CPU and ATTEND_ISA allow: levels are laid over each
+/// other, and one that does nothing special for an operation leaves the entry of those below.
 struct KernelTable {
-  const char* level;  ///< "base", "avx2", "avx512"
+  const char* level;  ///< the highest one in it, of kLevels
   void (*matmul)(KernelContext&, const Matmul&) noexcept;
-  int64_t (*packed_size)(int64_t n, int64_t k) noexcept;
+  int64_t (*packed_size)(int64_t n, int64_t k, Format product) noexcept;
   void (*pack_matmul)(KernelContext&, const PackMatmul&) noexcept;
   void (*activation_backward)(KernelContext&, const ActivationBackward&) noexcept;
   void (*column_sum)(KernelContext&, const ColumnSum&) noexcept;
@@ -319,13 +328,42 @@ struct KernelTable {
   void (*sum_of_squares)(KernelContext&, const SumOfSquares&) noexcept;
   void (*adamw)(KernelContext&, const AdamW&) noexcept;
   void (*convert)(KernelContext&, const Convert&) noexcept;
+
+  /// f(name, pointer to the member) for every entry.
+  static constexpr void entries(auto&& f) {
+    f("matmul", &KernelTable::matmul);
+    f("packed_size", &KernelTable::packed_size);
+    f("pack_matmul", &KernelTable::pack_matmul);
+    f("activation_backward", &KernelTable::activation_backward);
+    f("column_sum", &KernelTable::column_sum);
+    f("dropout", &KernelTable::dropout);
+    f("norm", &KernelTable::norm);
+    f("norm_backward", &KernelTable::norm_backward);
+    f("attention", &KernelTable::attention);
+    f("attention_backward", &KernelTable::attention_backward);
+    f("attention_weights", &KernelTable::attention_weights);
+    f("attention_cached", &KernelTable::attention_cached);
+    f("softmax_cross_entropy", &KernelTable::softmax_cross_entropy);
+    f("softmax", &KernelTable::softmax);
+    f("embedding", &KernelTable::embedding);
+    f("embedding_backward", &KernelTable::embedding_backward);
+    f("axpby", &KernelTable::axpby);
+    f("sum_of_squares", &KernelTable::sum_of_squares);
+    f("adamw", &KernelTable::adamw);
+    f("convert", &KernelTable::convert);
+  }
 };
 
-/// The table for this CPU. ATTEND_ISA=base|avx2|avx512 in the environment lowers the level (never raises it).
+/// Instruction-set levels by CPU features, lowest first; each includes the ones before it.
+inline constexpr const char* kLevels[] = {"base", "avx2", "avx512", "avx512-bf16"};
+
+/// The table for this CPU. ATTEND_ISA=<one of kLevels> in the environment lowers the level (never raises it).
 const KernelTable& cpu_kernels() noexcept;
 /// The best table of this CPU up to the level `limit`; null or an unknown name: without limit.
 const KernelTable& cpu_kernels_up_to(const char* limit) noexcept;
 /// The table of one level, or null if this CPU or build lacks it (for tests that compare levels).
 const KernelTable* cpu_kernels(const char* level) noexcept;
+/// The level that the entry `name` of a table comes from; null if there is no such entry.
+const char* level_of(const KernelTable& table, const char* name) noexcept;
 
 }  // namespace attend::kernels

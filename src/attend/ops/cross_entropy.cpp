@@ -84,10 +84,11 @@ Tensor linear_cross_entropy(const Tensor& x, const Weight& weight, const Tensor&
   Tensor dw = recording && w.tracked() ? Tensor(w.shape()) : Tensor{};
   Tensor db = recording && bias.tracked() ? Tensor(bias.shape()) : Tensor{};
 
+  const kernels::Format precision = Context::current().product();
   const int64_t slice = std::clamp<int64_t>(slice_elements / std::max<int64_t>(vocab, 1), 64, 1024);
   Tensor losses({rows}), logits({std::min(slice, rows), vocab});
   float* z = ops::f32(logits, "linear_cross_entropy: logits");
-  const float *xs = ops::f32(x, "linear_cross_entropy: x"), *ws = ops::f32(w, "linear_cross_entropy: W");
+  const float* xs = ops::f32(x, "linear_cross_entropy: x");
   for (int64_t begin = 0; begin == 0 || begin < rows; begin += slice) {  // once without rows: gradients of 0
     const int64_t count = std::min(slice, rows - begin);
     kernels::Matmul product{.m = count,
@@ -96,13 +97,11 @@ Tensor linear_cross_entropy(const Tensor& x, const Weight& weight, const Tensor&
                             .a = xs + begin * width,
                             .lda = width,
                             .a_transposed = false,
-                            .b = ws,
-                            .ldb = width,
-                            .b_transposed = true,
                             .c = z,
-                            .ldc = vocab};
+                            .ldc = vocab,
+                            .product = precision};
+    ops::set_weight(product, weight, true, "linear_cross_entropy: W");
     product.bias = ops::f32(bias, "linear_cross_entropy: bias");
-    product.packed_b = ops::f32(weight.packed, "linear_cross_entropy: packed W");
     ops::run(&kernels::KernelTable::matmul, product);
 
     kernels::SoftmaxCrossEntropy softmax{.rows = count,
@@ -117,19 +116,19 @@ Tensor linear_cross_entropy(const Tensor& x, const Weight& weight, const Tensor&
     softmax.gradient_scale = static_cast<float>(1 / divisor);
     ops::run(&kernels::KernelTable::softmax_cross_entropy, softmax);
 
-    if (dx.defined())  // dx = dz·W
-      ops::run(&kernels::KernelTable::matmul,
-               kernels::Matmul{.m = count,
-                               .n = width,
-                               .k = vocab,
-                               .a = z,
-                               .lda = vocab,
-                               .a_transposed = false,
-                               .b = ws,
-                               .ldb = width,
-                               .b_transposed = false,
-                               .c = ops::f32(dx, "linear_cross_entropy: dx") + begin * width,
-                               .ldc = width});
+    if (dx.defined()) {  // dx = dz·W
+      kernels::Matmul args{.m = count,
+                           .n = width,
+                           .k = vocab,
+                           .a = z,
+                           .lda = vocab,
+                           .a_transposed = false,
+                           .c = ops::f32(dx, "linear_cross_entropy: dx") + begin * width,
+                           .ldc = width,
+                           .product = precision};
+      ops::set_weight(args, w, false, "linear_cross_entropy: W");
+      ops::run(&kernels::KernelTable::matmul, args);
+    }
     if (dw.defined()) {  // dW += dzᵀ·x
       kernels::Matmul args{.m = vocab,
                            .n = width,
@@ -141,8 +140,9 @@ Tensor linear_cross_entropy(const Tensor& x, const Weight& weight, const Tensor&
                            .ldb = width,
                            .b_transposed = false,
                            .c = ops::f32(dw, "linear_cross_entropy: dW"),
-                           .ldc = width};
-      args.accumulate = begin > 0;
+                           .ldc = width,
+                           .accumulate = begin > 0,
+                           .product = precision};
       ops::run(&kernels::KernelTable::matmul, args);
     }
     if (db.defined())

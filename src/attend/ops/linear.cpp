@@ -23,6 +23,7 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias, Activat
 
   const bool recording = Tape::recording({&x, &w, &bias});
   const bool keep_before = recording && activation != Activation::none && !derivative_from_output(activation);
+  const kernels::Format precision = Context::current().product();
   Tensor y(x.shape().with_last(out));
   Tensor before = keep_before ? Tensor(y.shape()) : Tensor{};
   kernels::Matmul product{.m = rows,
@@ -31,15 +32,13 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias, Activat
                           .a = ops::f32(x, "linear: x"),
                           .lda = in,
                           .a_transposed = false,
-                          .b = ops::f32(w, "linear: W"),
-                          .ldb = in,
-                          .b_transposed = true,
                           .c = ops::f32(y, "linear: y"),
-                          .ldc = out};
+                          .ldc = out,
+                          .product = precision};
+  ops::set_weight(product, weight, true, "linear: W");
   product.bias = ops::f32(bias, "linear: bias");
   product.activation = activation;
   product.before = ops::f32(before, "linear: z");
-  product.packed_b = ops::f32(weight.packed, "linear: packed W");
   ops::run(&kernels::KernelTable::matmul, product);
 
   if (recording) {
@@ -62,12 +61,11 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias, Activat
                              .a = ops::f32(dz, "linear: dz"),
                              .lda = out,
                              .a_transposed = false,
-                             .b = ops::f32(w, "linear: W"),
-                             .ldb = in,
-                             .b_transposed = false,
                              .c = ops::f32(dx, "linear: dx"),
-                             .ldc = in};
-        args.accumulate = accumulate;
+                             .ldc = in,
+                             .accumulate = accumulate,
+                             .product = precision};
+        ops::set_weight(args, w, false, "linear: W");
         ops::run(&kernels::KernelTable::matmul, args);
       }
       if (backward.wants(w)) {
@@ -82,8 +80,9 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias, Activat
                              .ldb = in,
                              .b_transposed = false,
                              .c = ops::f32(dw, "linear: dW"),
-                             .ldc = in};
-        args.accumulate = accumulate;
+                             .ldc = in,
+                             .accumulate = accumulate,
+                             .product = precision};
         ops::run(&kernels::KernelTable::matmul, args);
       }
       if (backward.wants(bias)) {

@@ -18,7 +18,7 @@ class Context {
  public:
   struct Options {
     int threads = 0;              ///< including the caller; 0 = one per available core (ATTEND_THREADS overrides)
-    std::string instruction_set;  ///< "base", "avx2", "avx512"; empty = the best one (ATTEND_ISA)
+    std::string instruction_set;  ///< one of kernels::kLevels; empty = the best one (ATTEND_ISA)
   };
 
   Context() : Context(Options{}) {}
@@ -34,9 +34,12 @@ class Context {
   kernels::KernelContext& kernel_context() noexcept { return kernel_context_; }
   const std::shared_ptr<Allocator>& allocator(Device device = Device::cpu);
   Tape* tape() const noexcept { return tape_; }
+  /// In what precision matrix products take their factors: see ProductPrecision.
+  kernels::Format product() const noexcept { return product_; }
 
  private:
   friend class ContextScope;
+  friend class ProductPrecision;
   friend class Tape;
   friend class NoTape;
   ThreadPool pool_;
@@ -45,6 +48,7 @@ class Context {
   std::shared_ptr<Allocator> allocator_;
   std::shared_ptr<Allocator> fake_allocator_;
   Tape* tape_ = nullptr;
+  kernels::Format product_ = kernels::Format::f32;
 };
 
 /// Makes a context current for the enclosing block, on this thread.
@@ -57,6 +61,21 @@ class ContextScope {
 
  private:
   Context* previous_;
+};
+
+/// Inside this block matrix products and attention round their factors to `precision` (f32 or bf16) and add in f32:
+///   ProductPrecision precision(DType::bf16);
+/// Weights, activations, gradients and everything between products stay f32. An operation's backward step uses the
+/// precision of its forward step, wherever it runs.
+class ProductPrecision {
+ public:
+  explicit ProductPrecision(DType precision);
+  ~ProductPrecision();
+  ProductPrecision(const ProductPrecision&) = delete;
+  ProductPrecision& operator=(const ProductPrecision&) = delete;
+
+ private:
+  kernels::Format previous_;
 };
 
 }  // namespace attend

@@ -1,6 +1,7 @@
 #include <attend/base/error.hpp>
 #include <attend/kernels/kernels.hpp>
 #include <attend/tensor/context.hpp>
+#include <attend/tensor/format.hpp>
 #include <attend/tensor/tape.hpp>
 #include <attend/tensor/tensor.hpp>
 
@@ -22,14 +23,6 @@ void convert_values(const Tensor& from, const Tensor& to) {
   To* y = to.data<To>();
   for (int64_t i = 0; i < from.elements(); ++i) y[i] = static_cast<To>(x[i]);
 }
-
-kernels::Format format_of(DType dtype) {
-  return dtype == DType::f16    ? kernels::Format::f16
-         : dtype == DType::bf16 ? kernels::Format::bf16
-                                : kernels::Format::f32;
-}
-
-bool is_float_format(DType dtype) { return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16; }
 
 // A view or copy of a tracked tensor hands its gradient on to the elements it shows, from `first`.
 Tensor with_gradient(const Tensor& input, Tensor result, int64_t first = 0) {
@@ -135,7 +128,7 @@ Tensor Tensor::clone() const { return copied(*this, device()); }
 Tensor Tensor::to(DType dtype) const {
   if (dtype == dtype_) return *this;
   Tensor result(shape_, dtype);
-  if (is_float_format(dtype_) && is_float_format(dtype)) {
+  if (is_kernel_format(dtype_) && is_kernel_format(dtype)) {
     if (dtype != DType::f32 && dtype_ != DType::f32) return to(DType::f32).to(dtype);
     Context& context = Context::current();
     context.kernels().convert(context.kernel_context(),

@@ -1,14 +1,24 @@
+#include <attend/base/error.hpp>
 #include <attend/tensor/context.hpp>
+#include <attend/tensor/format.hpp>
 #include <attend/tensor/weight.hpp>
 
 namespace attend {
 
 void Weight::pack() {
+  if (!is_kernel_format(tensor.dtype())) fail<Unsupported>("pack: a weight of {}", name_of(tensor.dtype()));
   Context& context = Context::current();
   const int64_t out = tensor.size(0), in = tensor.size(1);
-  packed = Tensor({context.kernels().packed_size(out, in)});
-  context.kernels().pack_matmul(context.kernel_context(), {out, in, static_cast<const float*>(tensor.memory()), in,
-                                                           true, static_cast<float*>(packed.memory())});
+  packed_for = context.product();
+  packed = Tensor({context.kernels().packed_size(out, in, packed_for)});
+  context.kernels().pack_matmul(context.kernel_context(), {.n = out,
+                                                           .k = in,
+                                                           .b = tensor.memory(),
+                                                           .ldb = in,
+                                                           .b_transposed = true,
+                                                           .packed = static_cast<float*>(packed.memory()),
+                                                           .product = packed_for,
+                                                           .b_format = format_of(tensor.dtype())});
 }
 
 }  // namespace attend

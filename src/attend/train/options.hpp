@@ -10,6 +10,15 @@
 
 namespace attend {
 
+/// Of matrix products in training: f32, or factors rounded to bf16 with sums in f32. Weights, gradients and the
+/// optimiser are f32 in both, so no loss scaling is needed.
+enum class Precision : uint8_t { f32, bf16 };
+
+constexpr auto enum_names(Precision) {
+  return std::to_array<EnumName<Precision>>({{Precision::f32, "f32"}, {Precision::bf16, "bf16"}});
+}
+constexpr DType dtype_of(Precision precision) { return precision == Precision::bf16 ? DType::bf16 : DType::f32; }
+
 /// The shape of a new encoder–decoder, written as a Marian folder.
 struct ModelOptions {
   int64_t width = 256, heads = 4, hidden = 1024, encoder_layers = 4, decoder_layers = 2, max_length = 512;
@@ -132,6 +141,7 @@ struct TrainOptions {
   int64_t steps = 10000;
   int64_t batch_tokens = 4096;
   int64_t accumulation = 1;
+  Precision precision = Precision::f32;
   float label_smoothing = 0.1f;
   int64_t seed = 1;
   int64_t checkpoint_every = 500;
@@ -160,6 +170,9 @@ struct TrainOptions {
       Doc{.en = "source and target tokens of a batch", .ko = "배치의 원문·번역문 토큰 수", .min = 1});
     f("accumulation", self.accumulation,
       Doc{.en = "batches of a step", .ko = "한 스텝의 배치 수", .min = 1, .max = 4096});
+    f("precision", self.precision,
+      Doc{.en = "of matrix products: bf16 is about 1.8 times as fast on CPUs that have it",
+          .ko = "행렬 곱의 정밀도. bf16을 지원하는 CPU에서는 약 1.8배 빠름"});
     f("label_smoothing", self.label_smoothing,
       Doc{.en = "label smoothing", .ko = "레이블 평활화", .min = 0, .max = 0.99});
     f("seed", self.seed, Doc{.en = "equal seeds give equal models", .ko = "같은 값이면 같은 모델", .min = 0});

@@ -130,6 +130,7 @@ class Run {
       batches.push_back(*batches_->next());
       targets += batches.back().target_tokens();
     }
+    const ProductPrecision precision(dtype_of(options_.precision));
     Gradients gradients;
     double loss = 0;
     for (size_t i = 0; i < batches.size(); ++i) {

@@ -1,28 +1,14 @@
 // f32 from and to f16 and bf16, rounding to nearest with ties to even; NaN stays NaN, subnormals are kept.
 #include "attend/kernels/cpu/entries.hpp"
-#include "attend/kernels/cpu/simd.hpp"
+#include "attend/kernels/cpu/numbers.hpp"
 
 namespace attend::kernels::ATTEND_LEVEL {
 namespace {
-
-ATTEND_INLINE uint32_t bits_of(float x) { return __builtin_bit_cast(uint32_t, x); }
-ATTEND_INLINE float float_of(uint32_t x) { return __builtin_bit_cast(float, x); }
-
-ATTEND_INLINE float widened_bf16(uint16_t x) { return float_of(static_cast<uint32_t>(x) << 16); }
 
 ATTEND_INLINE uint16_t narrowed_bf16(float f) {
   const uint32_t x = bits_of(f);
   const uint32_t rounded = (x + 0x7fff + ((x >> 16) & 1)) >> 16;
   return static_cast<uint16_t>((x & 0x7fffffff) > 0x7f800000 ? (x >> 16) | 0x40 : rounded);
-}
-
-[[maybe_unused]] float widened_f16(uint16_t x) {
-  const uint32_t sign = static_cast<uint32_t>(x & 0x8000) << 16;
-  const uint32_t exponent = (x >> 10) & 31, fraction = x & 1023;
-  if (exponent == 31) return float_of(sign | 0x7f800000 | (fraction << 13) | (fraction != 0 ? 0x400000 : 0));
-  if (exponent != 0) return float_of(sign | ((exponent + 112) << 23) | (fraction << 13));
-  const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
-  return float_of(sign | bits_of(magnitude));
 }
 
 [[maybe_unused]] uint16_t narrowed_f16(float f) {
@@ -53,17 +39,9 @@ void narrow(const float* x, uint16_t* y, int64_t begin, int64_t end, Format to) 
   for (; i < end; ++i) y[i] = narrowed_f16(x[i]);
 }
 
-void widen(const uint16_t* x, float* y, int64_t begin, int64_t end, Format from) {
-  if (from == Format::bf16) {
-    for (int64_t i = begin; i < end; ++i) y[i] = widened_bf16(x[i]);
-    return;
-  }
-  int64_t i = begin;
-#if ATTEND_LEVEL_avx512 || ATTEND_LEVEL_avx2
-  for (; i + 8 <= end; i += 8)
-    _mm256_storeu_ps(y + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x + i))));
-#endif
-  for (; i < end; ++i) y[i] = widened_f16(x[i]);
+template <class Number>
+void widen(const Number* x, float* y, int64_t begin, int64_t end) {
+  for_vectors(begin, end, [&](int64_t i, auto n) { store(y + i, load(x + i, n), n); });
 }
 
 }  // namespace
@@ -72,8 +50,10 @@ void convert(KernelContext& context, const Convert& p) noexcept {
   constexpr int64_t kTile = 16384;
   parallel_for(*context.pool, divide_up(p.size, kTile), 1, [&](int64_t first, int64_t last, int) {
     const int64_t begin = first * kTile, end = smaller(last * kTile, p.size);
-    if (p.from != Format::f32) {
-      widen(static_cast<const uint16_t*>(p.x), static_cast<float*>(p.y), begin, end, p.from);
+    if (p.from == Format::bf16) {
+      widen(static_cast<const Bf16*>(p.x), static_cast<float*>(p.y), begin, end);
+    } else if (p.from == Format::f16) {
+      widen(static_cast<const F16*>(p.x), static_cast<float*>(p.y), begin, end);
     } else if (p.to != Format::f32) {
       narrow(static_cast<const float*>(p.x), static_cast<uint16_t*>(p.y), begin, end, p.to);
     } else {

@@ -15,43 +15,64 @@ constexpr int64_t kSharedFloats = 2 << 20;      // of the shared side at a time:
 constexpr int64_t kSmall = 48 * 48 * 48;        // products below do not pay for a second thread
 constexpr int64_t kTasks = 32, kMaxPanels = 6;  // aim for so many tasks, of so many panels at most
 
+// What is added to a finished tile and how small its numbers may get: bias and none or relu, the usual epilogues.
+struct Epilogue {
+  const float* bias = nullptr;  // of the tile's first column
+  float floor = -kInfinity;
+};
+
 // c (+)= a·b for a panel of A with `rows` rows and one of B with `vectors` vectors.
 using TileFunction = void (*)(int64_t k, const float* a, const float* b, int64_t b_step, float* c, int64_t ldc,
-                              bool accumulate);
+                              bool accumulate, Epilogue epilogue);
 
-template <int rows, int vectors>
-void tile(int64_t k, const float* a, const float* b, int64_t b_step, float* c, int64_t ldc, bool accumulate) {
+template <int rows, int vectors, Format product>
+void tile(int64_t k, const float* a, const float* b, int64_t b_step, float* c, int64_t ldc, bool accumulate,
+          Epilogue epilogue) {
   // C is far away when it is written, so it is called for now.
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r)
     for (int v = 0; v < vectors; ++v) __builtin_prefetch(c + r * ldc + v * kLanes, 1);
   Vec total[rows][vectors] = {};
-  tile_product<rows, vectors>(k, a, 1, rows, b, b_step, total);
+  tile_product<rows, vectors, product>(k, a, 1, rows, b, b_step, total);
+  if (accumulate) {
 #pragma GCC unroll 16
-  for (int r = 0; r < rows; ++r) {
+    for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v) {
-      float* at = c + r * ldc + v * kLanes;
-      store(at, accumulate ? load(at) + total[r][v] : total[r][v]);
-    }
+      for (int v = 0; v < vectors; ++v) total[r][v] = load(c + r * ldc + v * kLanes) + total[r][v];
   }
+  if (epilogue.bias != nullptr) {
+    Vec bias[vectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) bias[v] = load(epilogue.bias + v * kLanes);
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) total[r][v] += bias[v];
+  }
+  if (epilogue.floor == 0) {
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) total[r][v] = max(Vec{}, total[r][v]);
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) store(c + r * ldc + v * kLanes, total[r][v]);
 }
 
-template <int vectors>
+template <int vectors, Format product>
 TileFunction tile_of(int64_t rows) {
-#if ATTEND_LEVEL_avx512
-  static constexpr TileFunction table[] = {tile<1, vectors>,  tile<2, vectors>,  tile<3, vectors>,  tile<4, vectors>,
-                                           tile<5, vectors>,  tile<6, vectors>,  tile<7, vectors>,  tile<8, vectors>,
-                                           tile<9, vectors>,  tile<10, vectors>, tile<11, vectors>, tile<12, vectors>,
-                                           tile<13, vectors>, tile<14, vectors>};
-#elif ATTEND_LEVEL_avx2
-  static constexpr TileFunction table[] = {tile<1, vectors>, tile<2, vectors>, tile<3, vectors>,
-                                           tile<4, vectors>, tile<5, vectors>, tile<6, vectors>};
-#else
-  static constexpr TileFunction table[] = {tile<1, vectors>, tile<2, vectors>, tile<3, vectors>, tile<4, vectors>};
-#endif
-  static_assert(sizeof(table) / sizeof(table[0]) == kTileRows);
-  return table[rows - 1];
+  constexpr auto at = []<int... row>(std::integer_sequence<int, row...>, int64_t index) {
+    constexpr TileFunction table[] = {tile<row + 1, vectors, product>...};
+    return table[index];
+  };
+  return at(std::make_integer_sequence<int, kTileRows>{}, rows - 1);
+}
+
+// Whether the tile itself can do all that comes after the product.
+bool has_simple_end(const Matmul& p) {
+  return p.before == nullptr && (p.activation == Activation::none || p.activation == Activation::relu);
 }
 
 // Bias and activation of a finished part of C.
@@ -78,15 +99,44 @@ struct Panels {
   int64_t step;    // from one l to the next (B; panels of A are as wide as they have rows)
 };
 
+using PackB = void (*)(const void* b, int64_t ldb, bool transposed, int64_t count, int64_t depth, float* to);
+
+template <Format product>
+PackB pack_b_of(Format format) {
+  switch (format) {
+    case Format::f32:
+      return pack_b_panel<product, float>;
+    case Format::bf16:
+      return pack_b_panel<product, Bf16>;
+    case Format::f16:
+      return pack_b_panel<product, F16>;
+  }
+  return nullptr;
+}
+int64_t bytes_of(Format format) { return format == Format::f32 ? 4 : 2; }
+
+// Where the number (row, column) of B lies, of a matrix that is [k, n] or, transposed, [n, k].
+const void* number_at(const void* b, int64_t ldb, bool transposed, Format format, int64_t row, int64_t column) {
+  const int64_t index = transposed ? column * ldb + row : row * ldb + column;
+  return static_cast<const char*>(b) + index * bytes_of(format);
+}
+
+// Depths inside are counted in lanes (kPerLane numbers along k).
+template <Format product>
 class Product {
  public:
+  static constexpr int per = kPerLane<product>;
+
   Product(KernelContext& context, const Matmul& p)
       : p_(p),
         pool_(*context.pool),
         scratch_(*context.scratch),
         row_panels_(divide_up(p.m, kTileRows)),
         column_panels_(divide_up(p.n, kTileColumns)),
-        depth_(divide_up(p.k, larger(1, divide_up(p.k, kMaxDepth)))),
+        k_(divide_up(p.k, per)),
+        depth_(divide_up(k_, larger(1, divide_up(k_, kMaxDepth)))),
+        pack_b_panel_(pack_b_of<product>(p.b_format)),
+        simple_end_(has_simple_end(p)),
         inline_(p.m * p.n * p.k < kSmall) {
     scratch_.reserve(pool_.threads() + 1);
   }
@@ -111,19 +161,17 @@ class Product {
 
   static int64_t grain_of(int64_t panels) { return smaller(kMaxPanels, larger(1, panels / kTasks)); }
 
-  void pack_a(int64_t panel, int64_t begin, int64_t depth, float* to) const {
-    const int64_t row = panel * kTileRows;
-    const float* from = p_.a_transposed ? p_.a + begin * p_.lda + row : p_.a + row * p_.lda + begin;
-    pack_a_panel(from, p_.lda, p_.a_transposed, rows_of(panel), depth, to);
-  }
+  int64_t numbers_of(int64_t begin, int64_t depth) const { return smaller(depth * per, p_.k - begin * per); }
 
-  const float* b_at(int64_t panel, int64_t begin) const {
-    const int64_t column = panel * kTileColumns;
-    return p_.b_transposed ? p_.b + column * p_.ldb + begin : p_.b + begin * p_.ldb + column;
+  void pack_a(int64_t panel, int64_t begin, int64_t depth, float* to) const {
+    const int64_t row = panel * kTileRows, l = begin * per;
+    const float* from = p_.a_transposed ? p_.a + l * p_.lda + row : p_.a + row * p_.lda + l;
+    pack_a_panel<product>(from, p_.lda, p_.a_transposed, rows_of(panel), numbers_of(begin, depth), to);
   }
 
   void pack_b(int64_t panel, int64_t begin, int64_t depth, float* to) const {
-    pack_b_panel(b_at(panel, begin), p_.ldb, p_.b_transposed, columns_of(panel), depth, to);
+    const void* from = number_at(p_.b, p_.ldb, p_.b_transposed, p_.b_format, begin * per, panel * kTileColumns);
+    pack_b_panel_(from, p_.ldb, p_.b_transposed, columns_of(panel), numbers_of(begin, depth), to);
   }
 
   float* memory(int slot, int64_t floats) {
@@ -132,26 +180,26 @@ class Product {
 
   // A is the smaller side: packed once; the tasks are panels of B.
   void share_a() {
-    const int64_t chunk = larger(1, kSharedFloats / (kTileRows * larger(1, p_.k)));
-    const bool as_it_lies = p_.m == 1 && (!p_.a_transposed || p_.lda == 1);
+    const int64_t chunk = larger(1, kSharedFloats / (kTileRows * larger(1, k_)));
+    const bool as_it_lies = product == Format::f32 && p_.m == 1 && (!p_.a_transposed || p_.lda == 1);
     for (int64_t first = 0; first < row_panels_; first += chunk) {
       const int64_t last = smaller(first + chunk, row_panels_);
       const float* shared = p_.a;
       if (!as_it_lies) {
-        float* packed = memory(pool_.threads(), (last - first) * kTileRows * p_.k);
-        over_panels(last - first, larger(1, 16384 / (kTileRows * p_.k + 1)), [&](int64_t begin, int64_t end, int) {
-          for (int64_t i = begin; i < end; ++i) pack_a(first + i, 0, p_.k, packed + i * kTileRows * p_.k);
+        float* packed = memory(pool_.threads(), (last - first) * kTileRows * k_);
+        over_panels(last - first, larger(1, 16384 / (kTileRows * k_ + 1)), [&](int64_t begin, int64_t end, int) {
+          for (int64_t i = begin; i < end; ++i) pack_a(first + i, 0, k_, packed + i * kTileRows * k_);
         });
         shared = packed;
       }
       over_panels(column_panels_, grain_of(column_panels_), [&](int64_t begin, int64_t end, int worker) {
-        for (int64_t l = 0; l < p_.k; l += depth_) {
-          const int64_t depth = smaller(depth_, p_.k - l);
+        for (int64_t l = 0; l < k_; l += depth_) {
+          const int64_t depth = smaller(depth_, k_ - l);
           for (int64_t j = begin; j < end;) {
             const int64_t next = smaller(j + kMaxPanels, end);
             const Panels b = own_b(j, next, l, depth, last - first, worker);
             for (int64_t i = first; i < last; ++i) {
-              const float* a = shared + (i - first) * kTileRows * p_.k + l * rows_of(i);
+              const float* a = shared + (i - first) * kTileRows * k_ + l * rows_of(i);
               for (int64_t column = j; column < next; ++column)
                 one_tile(i, column, l, depth, a, b.data + (column - j) * b.stride, b.step);
             }
@@ -164,27 +212,27 @@ class Product {
 
   // B is the smaller side: packed once (or already); the tasks are panels of A.
   void share_b() {
-    const int64_t fitting = larger(1, kSharedFloats / (kTileColumns * larger(1, p_.k)));
+    const int64_t fitting = larger(1, kSharedFloats / (kTileColumns * larger(1, k_)));
     const int64_t chunk = p_.packed_b != nullptr ? column_panels_ : fitting;
     for (int64_t first = 0; first < column_panels_; first += chunk) {
       const int64_t last = smaller(first + chunk, column_panels_);
       const float* shared = p_.packed_b;
       if (shared == nullptr) {
-        float* packed = memory(pool_.threads(), (last - first) * kTileColumns * p_.k);
-        over_panels(last - first, larger(1, 16384 / (kTileColumns * p_.k + 1)), [&](int64_t begin, int64_t end, int) {
-          for (int64_t j = begin; j < end; ++j) pack_b(first + j, 0, p_.k, packed + j * kTileColumns * p_.k);
+        float* packed = memory(pool_.threads(), (last - first) * kTileColumns * k_);
+        over_panels(last - first, larger(1, 16384 / (kTileColumns * k_ + 1)), [&](int64_t begin, int64_t end, int) {
+          for (int64_t j = begin; j < end; ++j) pack_b(first + j, 0, k_, packed + j * kTileColumns * k_);
         });
         shared = packed;
       }
       over_panels(row_panels_, grain_of(row_panels_), [&](int64_t begin, int64_t end, int worker) {
         float* own = memory(worker, kMaxPanels * kTileRows * depth_);
-        for (int64_t l = 0; l < p_.k; l += depth_) {
-          const int64_t depth = smaller(depth_, p_.k - l);
+        for (int64_t l = 0; l < k_; l += depth_) {
+          const int64_t depth = smaller(depth_, k_ - l);
           for (int64_t i = begin; i < end;) {
             const int64_t next = smaller(i + kMaxPanels, end);
             for (int64_t row = i; row < next; ++row) pack_a(row, l, depth, own + (row - i) * kTileRows * depth_);
             for (int64_t j = first; j < last; ++j) {
-              const float* b = shared + (j - first) * kTileColumns * p_.k + l * kTileColumns;
+              const float* b = shared + (j - first) * kTileColumns * k_ + l * kTileColumns;
               for (int64_t row = i; row < next; ++row)
                 one_tile(row, j, l, depth, own + (row - i) * kTileRows * depth_, b, kTileColumns);
             }
@@ -199,9 +247,10 @@ class Product {
   // would use the copy, or packed now.
   Panels own_b(int64_t j, int64_t end, int64_t begin, int64_t depth, int64_t row_panels, int worker) {
     if (p_.packed_b != nullptr)
-      return {p_.packed_b + j * kTileColumns * p_.k + begin * kTileColumns, kTileColumns * p_.k, kTileColumns};
-    if (!p_.b_transposed && row_panels == 1 && end * kTileColumns <= p_.n)
-      return {b_at(j, begin), kTileColumns, p_.ldb};
+      return {p_.packed_b + j * kTileColumns * k_ + begin * kTileColumns, kTileColumns * k_, kTileColumns};
+    if (product == Format::f32 && p_.b_format == Format::f32 && !p_.b_transposed && row_panels == 1 &&
+        end * kTileColumns <= p_.n)
+      return {static_cast<const float*>(p_.b) + begin * p_.ldb + j * kTileColumns, kTileColumns, p_.ldb};
     float* own = memory(worker, kMaxPanels * kTileColumns * depth_);
     for (int64_t panel = j; panel < end; ++panel)
       pack_b(panel, begin, depth, own + (panel - j) * kTileColumns * depth_);
@@ -212,13 +261,20 @@ class Product {
                 int64_t b_step) {
     const int64_t rows = rows_of(row_panel), columns = columns_of(column_panel);
     const int64_t row = row_panel * kTileRows, column = column_panel * kTileColumns;
-    const bool accumulate = begin > 0 || p_.accumulate;
+    const bool accumulate = begin > 0 || p_.accumulate, last = begin + depth == k_;
     float* c = p_.c + row * p_.ldc + column;
     if (columns == kTileColumns) {
-      tile_of<kTileVectors>(rows)(depth, a, b, b_step, c, p_.ldc, accumulate);
+      Epilogue epilogue;
+      if (last && simple_end_) {
+        if (p_.bias != nullptr) epilogue.bias = p_.bias + column;
+        if (p_.activation == Activation::relu) epilogue.floor = 0;
+      }
+      tile_of<kTileVectors, product>(rows)(depth, a, b, b_step, c, p_.ldc, accumulate, epilogue);
+      if (simple_end_) return;
     } else {
       float part[kTileRows * kTileColumns];
-      (columns <= kLanes ? tile_of<1> : tile_of<kTileVectors>)(rows)(depth, a, b, b_step, part, kTileColumns, false);
+      (columns <= kLanes ? tile_of<1, product> : tile_of<kTileVectors, product>)(rows)(depth, a, b, b_step, part,
+                                                                                       kTileColumns, false, {});
       for (int64_t i = 0; i < rows; ++i)
         for_vectors(0, columns, [&](int64_t j, auto n) {
           float* at = c + i * p_.ldc + j;
@@ -226,14 +282,15 @@ class Product {
           store(at, accumulate ? load(at, n) + x : x, n);
         });
     }
-    if (begin + depth == p_.k) finish(p_, row, column, rows, columns);
+    if (last) finish(p_, row, column, rows, columns);
   }
 
   const Matmul& p_;
   ThreadPool& pool_;
   Scratch& scratch_;
-  const int64_t row_panels_, column_panels_, depth_;
-  const bool inline_;
+  const int64_t row_panels_, column_panels_, k_, depth_;
+  const PackB pack_b_panel_;
+  const bool simple_end_, inline_;
 };
 
 // A product over nothing: zeros and what comes after.
@@ -245,15 +302,20 @@ void empty_sum(const Matmul& p) {
 
 }  // namespace
 
-int64_t packed_size(int64_t n, int64_t k) noexcept { return round_up(n, kTileColumns) * k; }
+int64_t packed_size(int64_t n, int64_t k, Format product) noexcept {
+  return round_up(n, kTileColumns) * divide_up(k, product == Format::bf16 ? kPerLane<Format::bf16> : 1);
+}
 
 void pack_matmul(KernelContext& context, const PackMatmul& p) noexcept {
-  parallel_for(*context.pool, divide_up(p.n, kTileColumns), larger(1, 16384 / (kTileColumns * p.k + 1)),
+  const PackB pack =
+      p.product == Format::bf16 ? pack_b_of<Format::bf16>(p.b_format) : pack_b_of<Format::f32>(p.b_format);
+  const int64_t stride = packed_size(kTileColumns, p.k, p.product);
+  parallel_for(*context.pool, divide_up(p.n, kTileColumns), larger(1, 16384 / (stride + 1)),
                [&](int64_t begin, int64_t end, int) {
                  for (int64_t panel = begin; panel < end; ++panel) {
                    const int64_t column = panel * kTileColumns;
-                   pack_b_panel(p.b_transposed ? p.b + column * p.ldb : p.b + column, p.ldb, p.b_transposed,
-                                smaller(kTileColumns, p.n - column), p.k, p.packed + column * p.k);
+                   pack(number_at(p.b, p.ldb, p.b_transposed, p.b_format, 0, column), p.ldb, p.b_transposed,
+                        smaller(kTileColumns, p.n - column), p.k, p.packed + panel * stride);
                  }
                });
 }
@@ -261,7 +323,8 @@ void pack_matmul(KernelContext& context, const PackMatmul& p) noexcept {
 void matmul(KernelContext& context, const Matmul& p) noexcept {
   if (p.m == 0 || p.n == 0) return;
   if (p.k == 0) return empty_sum(p);
-  Product(context, p).run();
+  if (p.product == Format::bf16) return Product<Format::bf16>(context, p).run();
+  Product<Format::f32>(context, p).run();
 }
 
 }  // namespace attend::kernels::ATTEND_LEVEL

@@ -1,4 +1,5 @@
-// Panels: a matrix laid out in the order in which the tile product reads it.
+// Panels: a matrix laid out in the order in which the tile product reads it, in lanes of 32 bits that hold a number, or
+// a pair of neighbours along k in bf16 (kPerLane).
 #pragma once
 
 #include "attend/kernels/cpu/tile.hpp"
@@ -6,67 +7,122 @@
 namespace attend::kernels::ATTEND_LEVEL {
 namespace {
 
-/// to[l·step + i] = from[i·stride + l] for i < count (≤ step), l < depth: `count` rows become columns. With padding the
-/// columns from count to kLanes are written too, as 0 (step ≥ kLanes). `known` is count where it is fixed, else 0.
-template <int known>
-ATTEND_INLINE void pack_rows(const float* from, int64_t stride, int64_t any_count, int64_t depth, float* to,
+template <Format product>
+ATTEND_INLINE Vec rounded(Vec x) {
+  if constexpr (product == Format::bf16) return rounded_to_bf16(x);
+  return x;
+}
+
+/// Lanes of a row: lane i holds the numbers from kPerLane·i on; those from `count` on are 0.
+template <Format product, class Number>
+ATTEND_INLINE Vec lanes_along(const Number* x, int64_t count) {
+#if ATTEND_BF16
+  if constexpr (product == Format::bf16) {
+    const Vec low = load(x, smaller(count, kLanes));
+    const Vec high = count > kLanes ? load(x + kLanes, count - kLanes) : Vec{};
+    return reinterpret_cast<Vec>(_mm512_cvtne2ps_pbh(high, low));
+  }
+#endif
+  return rounded<product>(load(x, count));
+}
+/// The same with all numbers there.
+template <Format product, class Number>
+ATTEND_INLINE Vec lanes_along(const Number* x) {
+#if ATTEND_BF16
+  if constexpr (product == Format::bf16) return reinterpret_cast<Vec>(_mm512_cvtne2ps_pbh(load(x + kLanes), load(x)));
+#endif
+  return rounded<product>(load(x));
+}
+
+/// Lanes of columns: lane i holds column i of kPerLane rows that lie `stride` apart. `last`: there is only one row.
+template <Format product, class Number, class Count>
+ATTEND_INLINE Vec lanes_across(const Number* x, [[maybe_unused]] int64_t stride, [[maybe_unused]] bool last,
+                               Count count) {
+#if ATTEND_BF16
+  if constexpr (product == Format::bf16) {
+    const Vec second = last ? Vec{} : load(x + stride, count);
+    const __m512i halves = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second, load(x, count)));
+    const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22,
+                                                6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return reinterpret_cast<Vec>(_mm512_permutexvar_epi16(interleave, halves));
+  }
+#endif
+  return rounded<product>(load(x, count));
+}
+
+/// `count` rows (≤ step) of `depth` numbers become columns: to[l·step + i] = lane l of row i. With padding the columns
+/// from count to kLanes are written too, as 0 (step ≥ kLanes). `known` is count where it is fixed, else 0.
+template <int known, Format product = Format::f32, class Number>
+ATTEND_INLINE void pack_rows(const Number* from, int64_t stride, int64_t any_count, int64_t depth, float* to,
                              int64_t step, bool padded) {
+  constexpr int per = kPerLane<product>;
   const int64_t count = known != 0 ? known : any_count;
+  const int64_t lanes = divide_up(depth, per);
   // A whole vector may be stored where its surplus lanes meet only columns that are written later.
-  const float* const room = to + depth * step - kLanes;
-  int64_t l = 0;
-  for (; l + kLanes <= depth; l += kLanes) {
+  const float* const room = to + lanes * step - kLanes;
+  for (int64_t l = 0; l < lanes; l += kLanes) {
+    const int64_t here = smaller(kLanes, lanes - l);
     Vec x[kLanes];
+    if ((l + kLanes) * per <= depth) {
 #pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) x[i] = i < count ? load(from + i * stride + l) : Vec{};
+      for (int i = 0; i < kLanes; ++i) x[i] = i < count ? lanes_along<product>(from + i * stride + l * per) : Vec{};
+    } else {
+      for (int i = 0; i < kLanes; ++i)
+        x[i] = i < count ? lanes_along<product>(from + i * stride + l * per, depth - l * per) : Vec{};
+    }
     transpose(x);
     float* at = to + l * step;
-    if (padded || at + (kLanes - 1) * step <= room) {
+    if (here == kLanes && (padded || at + (kLanes - 1) * step <= room)) {
 #pragma GCC unroll 16
       for (int i = 0; i < kLanes; ++i) store(at + i * step, x[i]);
     } else {
-      for (int i = 0; i < kLanes; ++i) store(at + i * step, x[i], count);
+      for (int64_t i = 0; i < here; ++i) store(at + i * step, x[i], padded ? kLanes : count);
     }
-  }
-  for (; l < depth; ++l) {
-    float column[kLanes] = {};
-    for (int64_t i = 0; i < count; ++i) column[i] = from[i * stride + l];
-    store(to + l * step, load(column), padded ? kLanes : count);
   }
 }
 
 /// Rows [0, count) of op(A) from depth 0 to `depth`: to[l·count + i].
+template <Format product>
 ATTEND_INLINE void pack_a_panel(const float* a, int64_t lda, bool transposed, int64_t count, int64_t depth, float* to) {
+  constexpr int per = kPerLane<product>;
   if (!transposed) {
-    if (count == kTileRows) return pack_rows<kTileRows>(a, lda, count, depth, to, count, false);
-    return pack_rows<0>(a, lda, count, depth, to, count, false);
+    if (count == kTileRows) return pack_rows<kTileRows, product>(a, lda, count, depth, to, count, false);
+    return pack_rows<0, product>(a, lda, count, depth, to, count, false);
   }
-  // Whole vectors while the next row lies behind: what they read and write beyond `count` is in it.
+  // Whole vectors while another row lies behind: what they read and write beyond `count` is in it.
   int64_t l = 0;
   if (count == kTileRows)
-    for (; l + 1 < depth; ++l) store(to + l * kTileRows, load(a + l * lda));
-  for (; l < depth; ++l) store(to + l * count, load(a + l * lda, count), count);
+    for (; (l + 1) * per < depth; ++l)
+      store(to + l * kTileRows, lanes_across<product>(a + l * per * lda, lda, false, AllLanes{}));
+  for (; l * per < depth; ++l)
+    store(to + l * count, lanes_across<product>(a + l * per * lda, lda, (l + 1) * per > depth, count), count);
 }
 
 /// Columns [0, count) of op(B): to[l·kTileColumns + j], the columns that are missing as 0.
-ATTEND_INLINE void pack_b_panel(const float* b, int64_t ldb, bool transposed, int64_t count, int64_t depth, float* to) {
+template <Format product, class Number>
+void pack_b_panel(const void* numbers, int64_t ldb, bool transposed, int64_t count, int64_t depth, float* to) {
+  constexpr int per = kPerLane<product>;
+  const Number* b = static_cast<const Number*>(numbers);
   if (transposed) {
     for (int v = 0; v < kTileVectors; ++v) {
       const int64_t here = larger(0, smaller(kLanes, count - v * kLanes));
-      const float* from = b + v * kLanes * ldb;
+      const Number* from = b + v * kLanes * ldb;
       if (here == kLanes) {
-        pack_rows<kLanes>(from, ldb, here, depth, to + v * kLanes, kTileColumns, true);
+        pack_rows<kLanes, product>(from, ldb, here, depth, to + v * kLanes, kTileColumns, true);
       } else {
-        pack_rows<0>(from, ldb, here, depth, to + v * kLanes, kTileColumns, true);
+        pack_rows<0, product>(from, ldb, here, depth, to + v * kLanes, kTileColumns, true);
       }
     }
     return;
   }
-  for (int64_t l = 0; l < depth; ++l) {
+  for (int64_t l = 0; l * per < depth; ++l) {
+    const bool last = (l + 1) * per > depth;
     for (int v = 0; v < kTileVectors; ++v) {
       const int64_t here = count - v * kLanes;
-      const float* from = b + l * ldb + v * kLanes;
-      store(to + l * kTileColumns + v * kLanes, here >= kLanes ? load(from) : here > 0 ? load(from, here) : Vec{});
+      const Number* from = b + l * per * ldb + v * kLanes;
+      store(to + l * kTileColumns + v * kLanes, here >= kLanes ? lanes_across<product>(from, ldb, last, AllLanes{})
+                                                : here > 0     ? lanes_across<product>(from, ldb, last, here)
+                                                               : Vec{});
     }
   }
 }

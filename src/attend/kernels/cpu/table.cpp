@@ -1,16 +1,15 @@
+// The entries of one level. One that is compiled in part leaves the others to the level below.
 #include "attend/kernels/cpu/entries.hpp"
-
-#define ATTEND_NAME_OF(level) #level
-#define ATTEND_NAME(level) ATTEND_NAME_OF(level)
 
 namespace attend::kernels::ATTEND_LEVEL {
 
 extern const KernelTable table;
 const KernelTable table = {
-    .level = ATTEND_NAME(ATTEND_LEVEL),
+    .level = ATTEND_LEVEL_NAME,
     .matmul = matmul,
     .packed_size = packed_size,
     .pack_matmul = pack_matmul,
+#if !ATTEND_BF16
     .activation_backward = activation_backward,
     .column_sum = column_sum,
     .dropout = dropout,
@@ -28,6 +27,7 @@ const KernelTable table = {
     .sum_of_squares = sum_of_squares,
     .adamw = adamw,
     .convert = convert,
+#endif
 };
 
 }  // namespace attend::kernels::ATTEND_LEVEL

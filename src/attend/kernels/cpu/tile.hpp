@@ -1,7 +1,8 @@
 // The inner product of every matrix kernel: a tile of C held in registers while k runs.
 #pragma once
 
-#include "attend/kernels/cpu/simd.hpp"
+#include "attend/kernels/cpu/numbers.hpp"
+#include "attend/kernels/kernels.hpp"
 
 #include <utility>
 
@@ -20,8 +21,27 @@ constexpr int kTileRows = 4;
 constexpr int kTileVectors = 2;
 constexpr int kTileColumns = kTileVectors * kLanes;
 
-/// total[r][v] += Σ_l a[r·a_row + l·a_step]·b[l·b_step + v·kLanes …], one chain over l for each element.
-template <int rows, int vectors>
+/// How many numbers along k a lane of a panel holds. With the bf16 instructions it is a pair; without them a product in
+/// bf16 is one of f32 numbers that were rounded before.
+template <Format product>
+constexpr int kPerLane = 1;
+#if ATTEND_BF16
+template <>
+constexpr int kPerLane<Format::bf16> = 2;
+#endif
+
+template <Format product>
+ATTEND_INLINE Vec multiply_add(Vec a, Vec b, Vec total) {
+#if ATTEND_BF16
+  if constexpr (product == Format::bf16)
+    return _mm512_dpbf16_ps(total, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
+#endif
+  return fma(a, b, total);
+}
+
+/// total[r][v] += Σ_l a[r·a_row + l·a_step]·b[l·b_step + v·kLanes …], one chain over l for each element. l counts
+/// lanes: numbers, or pairs of them.
+template <int rows, int vectors, Format product = Format::f32>
 ATTEND_INLINE void tile_product(int64_t k, const float* a, int64_t a_row, int64_t a_step, const float* b,
                                 int64_t b_step, Vec (&total)[rows][vectors]) {
 #pragma GCC unroll 4
@@ -33,7 +53,7 @@ ATTEND_INLINE void tile_product(int64_t k, const float* a, int64_t a_row, int64_
     for (int r = 0; r < rows; ++r) {
       const Vec factor = splat(a[r * a_row]);
 #pragma GCC unroll 8
-      for (int v = 0; v < vectors; ++v) total[r][v] = fma(factor, columns[v], total[r][v]);
+      for (int v = 0; v < vectors; ++v) total[r][v] = multiply_add<product>(factor, columns[v], total[r][v]);
     }
     a += a_step;
     b += b_step;
