@@ -10,12 +10,8 @@
 #include <string>
 #include <vector>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #include "attend/base/thread_pool.hpp"
-#include "attend/kernels/kernels.hpp"
+#include "attend/kernels/limits.hpp"
 
 namespace {
 
@@ -59,50 +55,6 @@ double best(const std::function<void()>& run, bool cpu_time) {
   return shortest;
 }
 
-// Independent chains of multiply-adds: the most arithmetic that one core does at a level.
-constexpr int kChains = 12;
-volatile float sink;
-
-#if defined(__x86_64__)
-__attribute__((target("avx512f"))) void multiply_add_avx512(int64_t steps) {
-  __m512 chains[kChains];
-#pragma GCC unroll 12
-  for (int c = 0; c < kChains; ++c) chains[c] = _mm512_set1_ps(static_cast<float>(c));  // all different: nothing folds
-  const __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(0.001f);
-  for (int64_t i = 0; i < steps; ++i)
-#pragma GCC unroll 12
-    for (auto& chain : chains) chain = _mm512_fmadd_ps(chain, x, y);
-  for (auto& chain : chains) sink = chain[0];
-}
-__attribute__((target("avx2,fma"))) void multiply_add_avx2(int64_t steps) {
-  __m256 chains[kChains];
-#pragma GCC unroll 12
-  for (int c = 0; c < kChains; ++c) chains[c] = _mm256_set1_ps(static_cast<float>(c));
-  const __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(0.001f);
-  for (int64_t i = 0; i < steps; ++i)
-#pragma GCC unroll 12
-    for (auto& chain : chains) chain = _mm256_fmadd_ps(chain, x, y);
-  for (auto& chain : chains) sink = chain[0];
-}
-#endif
-void multiply_add_base(int64_t steps) {
-  typedef float Four __attribute__((vector_size(16)));
-  Four chains[kChains];
-#pragma GCC unroll 12
-  for (int c = 0; c < kChains; ++c) chains[c] = static_cast<float>(c) - Four{};
-  for (int64_t i = 0; i < steps; ++i)
-#pragma GCC unroll 12
-    for (auto& chain : chains) chain = chain * 0.999f + 0.001f;
-  for (auto& chain : chains) sink = chain[0];
-}
-void multiply_add(const std::string& level, int64_t steps) {
-#if defined(__x86_64__)
-  if (level.starts_with("avx512")) return multiply_add_avx512(steps);
-  if (level == "avx2") return multiply_add_avx2(steps);
-#endif
-  multiply_add_base(steps);
-}
-
 struct Bench {
   KernelContext& context;
   double peak = 0;  // GF/s of all threads
@@ -114,16 +66,6 @@ struct Bench {
     if (flops > 0) fmt::print("  {:7.1f} GF/s {:3.0f} %", flops / seconds * 1e-9, flops / seconds * 1e-7 / peak);
     if (bytes > 0) fmt::print("  {:6.1f} GB/s", bytes / seconds * 1e-9);
     fmt::print("\n");
-  }
-
-  void measure_peak() {
-    constexpr int64_t kSteps = 200000;
-    const std::string level = context.table->level;
-    const double flops = 2.0 * double(kSteps) * kChains *
-                         double(level.starts_with("avx512") ? 16
-                                : level == "avx2"           ? 8
-                                                            : 4);
-    peak = flops / ::best([&] { multiply_add(level, kSteps); }, true) * 1e-9 * double(context.pool->threads());
   }
 
   void matmul(int64_t m, int64_t n, int64_t k, bool at, bool bt, bool packed = false,
@@ -291,7 +233,7 @@ int main(int argc, char** argv) {
   Scratch scratch;
   KernelContext context{table, &pool, &scratch};
   Bench bench{context};
-  bench.measure_peak();
+  bench.peak = measure_limits(*table, pool).f32.all * 1e-9;
   fmt::print("level {}, {} threads, multiply-add peak {:.1f} GF/s\n", table->level, pool.threads(), bench.peak);
   const std::string only = argc > 3 ? argv[3] : "";
   if (only.empty() || only == "matmul") matmuls(bench);

@@ -12,15 +12,14 @@ namespace {
 
 Tensor log_softmax(const Tensor& logits) {
   Tensor result(logits.shape());
-  Context& context = Context::current();
   const int64_t columns = logits.size(1);
-  context.kernels().softmax(context.kernel_context(), {.rows = logits.size(0),
-                                                       .columns = columns,
-                                                       .x = logits.data<float>(),
-                                                       .ldx = columns,
-                                                       .y = result.data<float>(),
-                                                       .ldy = columns,
-                                                       .log = true});
+  Context::current().run(&kernels::KernelTable::softmax, kernels::Softmax{.rows = logits.size(0),
+                                                                          .columns = columns,
+                                                                          .x = logits.data<float>(),
+                                                                          .ldx = columns,
+                                                                          .y = result.data<float>(),
+                                                                          .ldy = columns,
+                                                                          .log = true});
   return result;
 }
 

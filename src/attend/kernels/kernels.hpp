@@ -304,6 +304,22 @@ struct Convert {
   void* y;
 };
 
+/// The most arithmetic that the machine does: `rounds` rounds of independent multiply-adds in registers for each of
+/// `tiles` tiles. f32, or bf16 summed in f32 (at levels without such an instruction: f32).
+struct MultiplyAdd {
+  Format format;
+  int64_t tiles, rounds;
+  float* out;     ///< [tiles], so that nothing is left out
+  double* flops;  ///< gets the number of FLOPs done, 2 a multiply-add
+};
+
+/// The fastest way to read memory: out[i] = Σ of tile i. `tile_size` is a multiple of 64.
+struct ReadMemory {
+  int64_t tiles, tile_size;
+  const float* x;
+  float* out;
+};
+
 /// One entry per operation, each filled with the best that this CPU and ATTEND_ISA allow: levels are laid over each
 /// other, and one that does nothing special for an operation leaves the entry of those below.
 struct KernelTable {
@@ -328,6 +344,8 @@ struct KernelTable {
   void (*sum_of_squares)(KernelContext&, const SumOfSquares&) noexcept;
   void (*adamw)(KernelContext&, const AdamW&) noexcept;
   void (*convert)(KernelContext&, const Convert&) noexcept;
+  void (*multiply_add)(KernelContext&, const MultiplyAdd&) noexcept;
+  void (*read_memory)(KernelContext&, const ReadMemory&) noexcept;
 
   /// f(name, pointer to the member) for every entry.
   static constexpr void entries(auto&& f) {
@@ -351,6 +369,8 @@ struct KernelTable {
     f("sum_of_squares", &KernelTable::sum_of_squares);
     f("adamw", &KernelTable::adamw);
     f("convert", &KernelTable::convert);
+    f("multiply_add", &KernelTable::multiply_add);
+    f("read_memory", &KernelTable::read_memory);
   }
 };
 

@@ -47,8 +47,7 @@ inline int32_t* i32(const Tensor& tensor, const char* what) {
 /// Runs one kernel of the current context: run(&kernels::KernelTable::norm, kernels::Norm{…})
 template <class Args>
 void run(void (*kernels::KernelTable::*kernel)(kernels::KernelContext&, const Args&) noexcept, const Args& args) {
-  Context& context = Context::current();
-  (context.kernels().*kernel)(context.kernel_context(), args);
+  Context::current().run(kernel, args);
 }
 
 }  // namespace attend::ops

@@ -3,8 +3,10 @@
 
 #include <attend/base/thread_pool.hpp>
 #include <attend/kernels/kernels.hpp>
+#include <attend/tensor/profile.hpp>
 #include <attend/tensor/storage.hpp>
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -36,12 +38,24 @@ class Context {
   Tape* tape() const noexcept { return tape_; }
   /// In what precision matrix products take their factors: see ProductPrecision.
   kernels::Format product() const noexcept { return product_; }
+  Profile* profile() const noexcept { return profile_; }
+
+  /// Runs one kernel: run(&kernels::KernelTable::norm, kernels::Norm{…}). All kernels are called through here.
+  template <class Args>
+  void run(void (*kernels::KernelTable::*kernel)(kernels::KernelContext&, const Args&) noexcept, const Args& args) {
+    if (!profile_) return (kernels().*kernel)(kernel_context_, args);
+    const auto start = std::chrono::steady_clock::now();
+    (kernels().*kernel)(kernel_context_, args);
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    profile_->add(kernels::work_of(args), elapsed.count());
+  }
 
  private:
   friend class ContextScope;
   friend class ProductPrecision;
   friend class Tape;
   friend class NoTape;
+  friend class ProfileScope;
   ThreadPool pool_;
   kernels::Scratch scratch_;
   kernels::KernelContext kernel_context_;
@@ -49,6 +63,7 @@ class Context {
   std::shared_ptr<Allocator> fake_allocator_;
   Tape* tape_ = nullptr;
   kernels::Format product_ = kernels::Format::f32;
+  Profile* profile_ = nullptr;
 };
 
 /// Makes a context current for the enclosing block, on this thread.

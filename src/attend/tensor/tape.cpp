@@ -32,9 +32,9 @@ void Backward::add(const Tensor& input, Tensor addend) {
     return;
   }
   if (!gradient.storage().unique()) gradient = gradient.clone();  // the memory is also another tensor's gradient
-  Context& context = Context::current();
-  context.kernels().axpby(context.kernel_context(), {gradient.elements(), 1, static_cast<const float*>(addend.memory()),
-                                                     1, static_cast<float*>(gradient.memory())});
+  Context::current().run(&kernels::KernelTable::axpby,
+                         kernels::Axpby{gradient.elements(), 1, static_cast<const float*>(addend.memory()), 1,
+                                        static_cast<float*>(gradient.memory())});
 }
 
 Tape::Tape() : previous_(Context::current().tape_) { Context::current().tape_ = this; }

@@ -130,9 +130,9 @@ Tensor Tensor::to(DType dtype) const {
   Tensor result(shape_, dtype);
   if (is_kernel_format(dtype_) && is_kernel_format(dtype)) {
     if (dtype != DType::f32 && dtype_ != DType::f32) return to(DType::f32).to(dtype);
-    Context& context = Context::current();
-    context.kernels().convert(context.kernel_context(),
-                              {elements(), format_of(dtype_), format_of(dtype), memory(), result.memory()});
+    Context::current().run(
+        &kernels::KernelTable::convert,
+        kernels::Convert{elements(), format_of(dtype_), format_of(dtype), memory(), result.memory()});
     return with_gradient(*this, result);
   }
   if (dtype_ == DType::f16 || dtype_ == DType::bf16) return to(DType::f32).to(dtype);

@@ -29,5 +29,7 @@ void axpby(KernelContext&, const Axpby&) noexcept;
 void sum_of_squares(KernelContext&, const SumOfSquares&) noexcept;
 void adamw(KernelContext&, const AdamW&) noexcept;
 void convert(KernelContext&, const Convert&) noexcept;
+void multiply_add(KernelContext&, const MultiplyAdd&) noexcept;
+void read_memory(KernelContext&, const ReadMemory&) noexcept;
 
 }  // namespace attend::kernels::ATTEND_LEVEL
