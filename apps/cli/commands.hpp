@@ -11,6 +11,7 @@ Command tokenize_command();
 Command forward_command();
 Command convert_command();
 Command doctor_command();
+Command bench_command();
 Command train_command();
 Command tokenizer_train_command();
 Command explain_command();

@@ -10,10 +10,10 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdlib>
-#include <fstream>
 #include <thread>
 
 #include "commands.hpp"
+#include "machine.hpp"
 #include "model_folder.hpp"
 
 namespace attend::cli {
@@ -25,14 +25,6 @@ struct DoctorFlags {
   bool json = false;
   static void fields(auto& self, auto&& f) { f("json", self.json, Doc{.en = "one JSON object", .ko = "JSON 한 줄"}); }
 };
-
-std::string processor_name() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);)
-    if (const size_t colon = line.find(": "); line.starts_with("model name") && colon != line.npos)
-      return line.substr(colon + 2);
-  return "unknown";
-}
 
 /// Those that kernels use or will use.
 std::vector<std::string> processor_features() {
@@ -80,6 +72,7 @@ void run(DoctorFlags& flags, Call& call) {
   std::vector<std::string> levels;
   for (const char* level : kernels::kLevels)
     if (kernels::cpu_kernels(level)) levels.emplace_back(level);
+  const kernels::MachineLimits limits = kernels::measure_limits(context.kernels(), context.pool());
   Json models = Json::array();
   for (const auto& folder : models_found()) models.push_back(model_at(folder));
   Json places = Json::array();
@@ -91,6 +84,7 @@ void run(DoctorFlags& flags, Call& call) {
                     {"kernel_levels", levels},
                     {"threads", context.pool().threads()},
                     {"cores", std::thread::hardware_concurrency()},
+                    {"limits", limits_json(limits)},
                     {"models", models},
                     {"model_places", places}};
   if (flags.json) return call.out.line(report.dump());
@@ -103,6 +97,7 @@ void run(DoctorFlags& flags, Call& call) {
                             mask ? fmt::format(" (ATTEND_ISA={})", mask) : ""));
   call.out.line(
       fmt::format("threads    {}, of {} cores", context.pool().threads(), std::thread::hardware_concurrency()));
+  call.out.line(limits_line(limits));
   const char* label = "models     ";
   for (const Json& model : models) {
     const std::string folder = model["folder"];
@@ -122,8 +117,8 @@ void run(DoctorFlags& flags, Call& call) {
 
 Command doctor_command() {
   return make_command<DoctorFlags>("doctor", "",
-                                   {"Show what attend finds here: processor, kernels, threads, models.",
-                                    "이 컴퓨터에서 찾은 것을 보여 줍니다: 프로세서, 커널, 스레드, 모델."},
+                                   {"Show what attend finds here: processor, kernels, threads, its limits, models.",
+                                    "이 컴퓨터에서 찾은 것을 보여 줍니다: 프로세서, 커널, 스레드, 성능 한계, 모델."},
                                    "attend doctor", run);
 }
 

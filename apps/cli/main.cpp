@@ -17,7 +17,7 @@ enum ExitCode { done = 0, failed = 1, wrong_usage = 2 };
 
 std::vector<Command> all_commands() {
   return {translate_command(),       evaluate_command(), tokenize_command(), forward_command(), train_command(),
-          tokenizer_train_command(), explain_command(),  convert_command(),  doctor_command()};
+          tokenizer_train_command(), explain_command(),  convert_command(),  bench_command(),   doctor_command()};
 }
 
 [[noreturn]] void fail_unknown(std::span<const Command> commands, const std::string& word) {
