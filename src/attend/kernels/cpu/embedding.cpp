@@ -20,17 +20,23 @@ void embedding(KernelContext& context, const Embedding& p) noexcept {
   });
 }
 
-// A thread owns columns, so every sum runs in the order of the rows whatever the number of threads.
+// A tile owns the ids of one group (and up to kColumns columns), so every sum runs in the order of the rows whatever
+// the number of threads, rows are read whole, and no two cores write to one line.
 void embedding_backward(KernelContext& context, const EmbeddingBackward& p) noexcept {
-  constexpr int64_t kColumns = 64;
-  parallel_for(*context.pool, divide_up(p.width, kColumns), 1, [&](int64_t first, int64_t last, int) {
-    const int64_t begin = first * kColumns, end = smaller(last * kColumns, p.width);
-    for (int64_t row = 0; row < p.rows; ++row) {
-      if (p.ids[row] == p.skip) continue;
-      float* to = p.dtable + p.ids[row] * p.width;
-      const float* dy = p.dy + row * p.width;
-      for_vectors(begin, end,
-                  [&](int64_t j, auto n) { store(to + j, fma(splat(p.scale), load(dy + j, n), load(to + j, n)), n); });
+  constexpr int64_t kColumns = 512, kGroups = 8;
+  const int64_t blocks = divide_up(p.width, kColumns);
+  parallel_for(*context.pool, blocks * kGroups, 1, [&](int64_t first, int64_t last, int) {
+    for (int64_t tile = first; tile < last; ++tile) {
+      const int64_t begin = tile / kGroups * kColumns, end = smaller(begin + kColumns, p.width);
+      for (int64_t row = 0; row < p.rows; ++row) {
+        const int32_t id = p.ids[row];
+        if (id % kGroups != tile % kGroups || id == p.skip) continue;
+        float* to = p.dtable + id * p.width;
+        const float* dy = p.dy + row * p.width;
+        for_vectors(begin, end, [&](int64_t j, auto n) {
+          store(to + j, fma(splat(p.scale), load(dy + j, n), load(to + j, n)), n);
+        });
+      }
     }
   });
 }

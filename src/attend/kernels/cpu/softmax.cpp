@@ -14,15 +14,25 @@ ATTEND_INLINE Vec load_or(const float* p, int64_t n, float otherwise) {
   return select(lane_numbers() < static_cast<int32_t>(n), load(p, n), splat(otherwise));
 }
 
-float row_max(const float* x, int64_t columns) {
-  Vec a = splat(-kInfinity), b = a;
-  int64_t j = 0;
-  for (; j + 2 * kLanes <= columns; j += 2 * kLanes) {
-    a = max(a, load(x + j));
-    b = max(b, load(x + j + kLanes));
+struct MaxAndSum {
+  float max;
+  double sum;
+};
+
+// One walk for both: what it brings into the cache serves the next one.
+template <bool WithSum>
+MaxAndSum max_and_sum(const float* x, int64_t columns) {
+  Vec most = splat(-kInfinity);
+  double total = 0;
+  for (int64_t begin = 0; begin < columns; begin += kSlice) {
+    Vec part{};
+    for_vectors(begin, smaller(begin + kSlice, columns), [&](int64_t j, auto n) {
+      most = max(most, load_or(x + j, n, -kInfinity));
+      if constexpr (WithSum) part += load(x + j, n);
+    });
+    if constexpr (WithSum) total += static_cast<double>(sum(part));
   }
-  for_vectors(j, columns, [&](int64_t i, auto n) { a = max(a, load_or(x + i, n, -kInfinity)); });
-  return max_of(max(a, b));
+  return {max_of(most), total};
 }
 
 // Σ e^(x - max); with y, the terms are kept there (y may be x).
@@ -40,16 +50,6 @@ double exp_sum(const float* x, int64_t columns, float max, float* y) {
   return total;
 }
 
-double plain_sum(const float* x, int64_t columns) {
-  double total = 0;
-  for (int64_t begin = 0; begin < columns; begin += kSlice) {
-    Vec part{};
-    for_vectors(begin, smaller(begin + kSlice, columns), [&](int64_t j, auto n) { part += load(x + j, n); });
-    total += static_cast<double>(sum(part));
-  }
-  return total;
-}
-
 constexpr int64_t rows_per_tile(int64_t columns) { return larger(1, 8192 / larger(1, columns)); }
 
 }  // namespace
@@ -61,7 +61,7 @@ void softmax(KernelContext& context, const Softmax& p) noexcept {
     for (int64_t row = first * block; row < smaller(last * block, p.rows); ++row) {
       const float* x = p.x + row * p.ldx;
       float* y = p.y + row * p.ldy;
-      const float max = row_max(x, p.columns);
+      const float max = max_and_sum<false>(x, p.columns).max;
       if (p.log) {
         const float lse = static_cast<float>(__builtin_log(exp_sum(x, p.columns, max, nullptr)));
         for_vectors(0, p.columns, [&](int64_t j, auto n) { store(y + j, (load(x + j, n) - max) - lse, n); });
@@ -88,8 +88,9 @@ void softmax_cross_entropy(KernelContext& context, const SoftmaxCrossEntropy& p)
         if (gradient != nullptr) __builtin_memset(gradient, 0, static_cast<size_t>(p.vocab) * sizeof(float));
         continue;
       }
-      const float max = row_max(x, p.vocab), at_target = x[target];
-      const double mean = smoothing != 0 ? plain_sum(x, p.vocab) / static_cast<double>(p.vocab) : 0;
+      const auto [max, sum] = smoothing != 0 ? max_and_sum<true>(x, p.vocab) : max_and_sum<false>(x, p.vocab);
+      const float at_target = x[target];
+      const double mean = sum / static_cast<double>(p.vocab);
       const double total = exp_sum(x, p.vocab, max, gradient);
       const double lse = static_cast<double>(max) + __builtin_log(total), epsilon = static_cast<double>(smoothing);
       p.losses[row] =
