@@ -48,27 +48,46 @@ constexpr uint64_t generation(uint64_t gate) { return gate >> 33; }
 
 }  // namespace
 
+// A worker's part of the tiles. It starts there, so that it finds in its cache what it wrote there in the job before,
+// and goes on in the parts of the others when its own is done.
+struct alignas(64) Share {
+  std::atomic<int64_t> next{0};
+  int64_t end = 0;
+};
+
 struct ThreadPool::State {
   alignas(64) std::atomic<uint64_t> gate{kClosed};
-  alignas(64) std::atomic<int64_t> next{0};
   alignas(64) std::atomic<bool> busy{false};
   std::atomic<bool> stop{false};
   std::atomic<int> sleepers{0};
 
-  int64_t tiles = 0, grain = 1;
+  int64_t grain = 1;
   Task task = nullptr;
   void* context = nullptr;
 
   std::mutex mutex;
   std::condition_variable wake;
   std::vector<std::thread> workers;
+  std::vector<Share> shares;  // one per worker, the owner's first
+
+  void split(int64_t tiles) noexcept {
+    const int64_t ranges = (tiles + grain - 1) / grain, count = std::ssize(shares);
+    for (int64_t i = 0; i < count; ++i) {
+      Share& share = shares[static_cast<size_t>(i)];
+      share.next.store(ranges * i / count * grain, std::memory_order_relaxed);
+      share.end = std::min(ranges * (i + 1) / count * grain, tiles);
+    }
+  }
 
   // Takes ranges until none is left.
   void drain(int worker) noexcept {
-    for (;;) {
-      const int64_t begin = next.fetch_add(grain, std::memory_order_relaxed);
-      if (begin >= tiles) return;
-      task(context, begin, std::min(begin + grain, tiles), worker);
+    for (size_t i = 0; i < shares.size(); ++i) {
+      Share& share = shares[(static_cast<size_t>(worker) + i) % shares.size()];
+      for (;;) {
+        const int64_t begin = share.next.fetch_add(grain, std::memory_order_relaxed);
+        if (begin >= share.end) break;
+        task(context, begin, std::min(begin + grain, share.end), worker);
+      }
     }
   }
 
@@ -117,6 +136,7 @@ struct ThreadPool::State {
 ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
   const int count = threads > 0 ? threads : available_cores();
   state_->workers.reserve(static_cast<size_t>(count - 1));
+  state_->shares = std::vector<Share>(static_cast<size_t>(count));
   try {
     for (int i = 1; i < count; ++i) state_->workers.emplace_back([state = state_.get(), i] { state->work(i); });
   } catch (const std::system_error&) {
@@ -145,11 +165,10 @@ void ThreadPool::run(int64_t tiles, int64_t grain, Task task, void* context) noe
     for (int64_t begin = 0; begin < tiles; begin += grain) task(context, begin, std::min(begin + grain, tiles), worker);
     return;
   }
-  s.tiles = tiles;
   s.grain = grain;
+  s.split(tiles);
   s.task = task;
   s.context = context;
-  s.next.store(0, std::memory_order_relaxed);
   s.gate.store((generation(s.gate.load()) + 1) << 33);  // opens
   if (s.sleepers.load() > 0) {
     { std::lock_guard lock(s.mutex); }
