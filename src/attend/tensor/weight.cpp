@@ -9,23 +9,17 @@ void Weight::pack() {
   if (!is_kernel_format(tensor.dtype())) fail<Unsupported>("pack: a weight of {}", name_of(tensor.dtype()));
   Context& context = Context::current();
   const int64_t out = tensor.size(0), in = tensor.size(1);
-<<<<<<< HEAD
   packed_for = context.product();
   packed = Tensor({context.kernels().packed_size(out, in, packed_for)});
-  context.kernels().pack_matmul(context.kernel_context(), {.n = out,
-                                                           .k = in,
-                                                           .b = tensor.memory(),
-                                                           .ldb = in,
-                                                           .b_transposed = true,
-                                                           .packed = static_cast<float*>(packed.memory()),
-                                                           .product = packed_for,
-                                                           .b_format = format_of(tensor.dtype())});
-=======
-  packed = Tensor({context.kernels().packed_size(out, in)});
   context.run(&kernels::KernelTable::pack_matmul,
-              kernels::PackMatmul{out, in, static_cast<const float*>(tensor.memory()), in, true,
-                                  static_cast<float*>(packed.memory())});
->>>>>>> 2686273 (Profile kernels: calls, seconds, flops and bytes by operation and shape; measure the machine's limits)
+              kernels::PackMatmul{.n = out,
+                                  .k = in,
+                                  .b = tensor.memory(),
+                                  .ldb = in,
+                                  .b_transposed = true,
+                                  .packed = static_cast<float*>(packed.memory()),
+                                  .product = packed_for,
+                                  .b_format = format_of(tensor.dtype())});
 }
 
 }  // namespace attend

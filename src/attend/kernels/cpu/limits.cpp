@@ -1,6 +1,6 @@
 // Loops that do nothing but reach what the hardware can do.
 #include "attend/kernels/cpu/entries.hpp"
-#include "attend/kernels/cpu/simd.hpp"
+#include "attend/kernels/cpu/tile.hpp"
 
 namespace attend::kernels::ATTEND_LEVEL {
 namespace {
@@ -14,14 +14,15 @@ ATTEND_INLINE float sum_of(const Vec (&chains)[kChains]) {
   return sum(total);
 }
 
-float multiply_add_f32(int64_t rounds) {
+template <Format product>
+float chained(int64_t rounds) {
   Vec chains[kChains];
 #pragma GCC unroll 12
   for (int c = 0; c < kChains; ++c) chains[c] = splat(static_cast<float>(c));  // all different: nothing folds
   const Vec x = splat(0.999f), y = splat(0.001f);
   for (int64_t i = 0; i < rounds; ++i)
 #pragma GCC unroll 12
-    for (Vec& chain : chains) chain = fma(chain, x, y);
+    for (Vec& chain : chains) chain = multiply_add<product>(x, y, chain);
   return sum_of(chains);
 }
 
@@ -29,9 +30,11 @@ float multiply_add_f32(int64_t rounds) {
 
 void multiply_add(KernelContext& context, const MultiplyAdd& p) noexcept {
   parallel_for(*context.pool, p.tiles, 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t tile = begin; tile < end; ++tile) p.out[tile] = multiply_add_f32(p.rounds);
+    for (int64_t tile = begin; tile < end; ++tile)
+      p.out[tile] = p.format == Format::bf16 ? chained<Format::bf16>(p.rounds) : chained<Format::f32>(p.rounds);
   });
-  *p.flops = 2.0 * kLanes * kChains * static_cast<double>(p.tiles) * static_cast<double>(p.rounds);
+  const int numbers = kLanes * (p.format == Format::bf16 ? kPerLane<Format::bf16> : 1);
+  *p.flops = 2.0 * numbers * kChains * static_cast<double>(p.tiles) * static_cast<double>(p.rounds);
 }
 
 void read_memory(KernelContext& context, const ReadMemory& p) noexcept {

@@ -27,9 +27,11 @@ const KernelTable table = {
     .sum_of_squares = sum_of_squares,
     .adamw = adamw,
     .convert = convert,
-    .read_memory = read_memory,
 #endif
     .multiply_add = multiply_add,
+#if !ATTEND_BF16
+    .read_memory = read_memory,
+#endif
 };
 
 }  // namespace attend::kernels::ATTEND_LEVEL
