@@ -99,8 +99,8 @@ std::vector<Case> cross_entropy_cases() {
       {7, 19, 0, 0, true, 0, 9, true, false, false, true},
       {7, 19, 0, 0, true, 0, 9, true, false, true, false},
       {7, 19, 0, 0, true, 0, 9, true, false, false, false},
-      {1030, 5, 0.1f, 0.1, true, 0, 2},    // a second slice of 6 rows
-      {131, 8200, 0.1f, 0.1, true, 0, 3},  // three slices of at most 64 rows
+      {1030, 5, 0.1f, 0.1, true, 0, 2},    // two slices, 546 rows and the rest
+      {530, 8200, 0.1f, 0.1, true, 0, 1},  // more logits than one slice holds
       {65, 8200, 0, 0, true, 0, 4, false, true},
   };
   std::vector<Case> rows;

@@ -6,8 +6,14 @@
 namespace attend {
 namespace {
 
-// A slice of logits stays in a second-level cache's reach: 2 MB.
-constexpr int64_t slice_elements = int64_t{1} << 19;
+// Rows of logits at a time: about 16 MB of them, so that they stay in a last-level cache, but enough rows that reading
+// and packing the matrix three times a slice does not count. Slices are even, in units of what products like.
+int64_t slice_rows(int64_t rows, int64_t vocab) {
+  constexpr int64_t elements = int64_t{1} << 22, fewest = 256, most = 1024, unit = 42;
+  const int64_t limit = std::clamp(elements / std::max<int64_t>(vocab, 1), fewest, most);
+  const int64_t slices = std::max<int64_t>(1, (rows + limit - 1) / limit);
+  return std::max<int64_t>(1, ((rows + slices - 1) / slices + unit - 1) / unit) * unit;
+}
 
 double counted(const Tensor& targets, int64_t rows, int64_t vocab, const CrossEntropyOptions& options) {
   ops::required(targets, "cross_entropy: targets");
@@ -85,7 +91,7 @@ Tensor linear_cross_entropy(const Tensor& x, const Weight& weight, const Tensor&
   Tensor db = recording && bias.tracked() ? Tensor(bias.shape()) : Tensor{};
 
   const kernels::Format precision = Context::current().product();
-  const int64_t slice = std::clamp<int64_t>(slice_elements / std::max<int64_t>(vocab, 1), 64, 1024);
+  const int64_t slice = slice_rows(rows, vocab);
   Tensor losses({rows}), logits({std::min(slice, rows), vocab});
   float* z = ops::f32(logits, "linear_cross_entropy: logits");
   const float* xs = ops::f32(x, "linear_cross_entropy: x");

@@ -14,6 +14,7 @@ constexpr int64_t kMaxDepth = 512;              // of a block: a panel of B then
 constexpr int64_t kSharedFloats = 2 << 20;      // of the shared side at a time: it stays in L3
 constexpr int64_t kSmall = 48 * 48 * 48;        // products below do not pay for a second thread
 constexpr int64_t kTasks = 32, kMaxPanels = 6;  // aim for so many tasks, of so many panels at most
+constexpr int64_t kFewPanels = 3 * kTasks;  // fewer: a task has too few panels to hide the reading of the other side
 
 // What is added to a finished tile and how small its numbers may get: bias and none or relu, the usual epilogues.
 struct Epilogue {
@@ -142,10 +143,17 @@ class Product {
   }
 
   void run() {
-    if (column_panels_ > row_panels_) {
-      share_a();
-    } else {
-      share_b();
+    const bool wide = column_panels_ > row_panels_;
+    // Few panels share nothing between tasks but the packed side: with one block of the depth after the other it stays
+    // in the second-level cache, and C, which is small then, takes the sums.
+    const int64_t range = larger(row_panels_, column_panels_) < kFewPanels ? depth_ : k_;
+    for (int64_t l = 0; l < k_; l += range) {
+      const int64_t end = smaller(l + range, k_);
+      if (wide) {
+        share_a(l, end);
+      } else {
+        share_b(l, end);
+      }
     }
   }
 
@@ -159,6 +167,7 @@ class Product {
   int64_t rows_of(int64_t panel) const { return smaller(kTileRows, p_.m - panel * kTileRows); }
   int64_t columns_of(int64_t panel) const { return smaller(kTileColumns, p_.n - panel * kTileColumns); }
 
+  static int64_t packing_grain(int64_t floats) { return larger(1, 16384 / (floats + 1)); }
   static int64_t grain_of(int64_t panels) { return smaller(kMaxPanels, larger(1, panels / kTasks)); }
 
   int64_t numbers_of(int64_t begin, int64_t depth) const { return smaller(depth * per, p_.k - begin * per); }
@@ -178,28 +187,29 @@ class Product {
     return static_cast<float*>(scratch_.get(slot, static_cast<size_t>(floats) * sizeof(float)));
   }
 
-  // A is the smaller side: packed once; the tasks are panels of B.
-  void share_a() {
-    const int64_t chunk = larger(1, kSharedFloats / (kTileRows * larger(1, k_)));
+  // The depths [from, to) with A as the smaller side: packed once; the tasks are panels of B.
+  void share_a(int64_t from, int64_t to) {
+    const int64_t length = to - from;
+    const int64_t chunk = larger(1, kSharedFloats / (kTileRows * length));
     const bool as_it_lies = product == Format::f32 && p_.m == 1 && (!p_.a_transposed || p_.lda == 1);
     for (int64_t first = 0; first < row_panels_; first += chunk) {
       const int64_t last = smaller(first + chunk, row_panels_);
-      const float* shared = p_.a;
+      const float* shared = p_.a + from;
       if (!as_it_lies) {
-        float* packed = memory(pool_.threads(), (last - first) * kTileRows * k_);
-        over_panels(last - first, larger(1, 16384 / (kTileRows * k_ + 1)), [&](int64_t begin, int64_t end, int) {
-          for (int64_t i = begin; i < end; ++i) pack_a(first + i, 0, k_, packed + i * kTileRows * k_);
+        float* packed = memory(pool_.threads(), (last - first) * kTileRows * length);
+        over_panels(last - first, packing_grain(kTileRows * length), [&](int64_t begin, int64_t end, int) {
+          for (int64_t i = begin; i < end; ++i) pack_a(first + i, from, length, packed + i * kTileRows * length);
         });
         shared = packed;
       }
       over_panels(column_panels_, grain_of(column_panels_), [&](int64_t begin, int64_t end, int worker) {
-        for (int64_t l = 0; l < k_; l += depth_) {
-          const int64_t depth = smaller(depth_, k_ - l);
+        for (int64_t l = from; l < to; l += depth_) {
+          const int64_t depth = smaller(depth_, to - l);
           for (int64_t j = begin; j < end;) {
             const int64_t next = smaller(j + kMaxPanels, end);
             const Panels b = own_b(j, next, l, depth, last - first, worker);
             for (int64_t i = first; i < last; ++i) {
-              const float* a = shared + (i - first) * kTileRows * k_ + l * rows_of(i);
+              const float* a = shared + (i - first) * kTileRows * length + (l - from) * rows_of(i);
               for (int64_t column = j; column < next; ++column)
                 one_tile(i, column, l, depth, a, b.data + (column - j) * b.stride, b.step);
             }
@@ -210,29 +220,32 @@ class Product {
     }
   }
 
-  // B is the smaller side: packed once (or already); the tasks are panels of A.
-  void share_b() {
-    const int64_t fitting = larger(1, kSharedFloats / (kTileColumns * larger(1, k_)));
+  // The depths [from, to) with B as the smaller side: packed once (or already); the tasks are panels of A.
+  void share_b(int64_t from, int64_t to) {
+    const int64_t length = to - from;
+    const int64_t fitting = larger(1, kSharedFloats / (kTileColumns * length));
     const int64_t chunk = p_.packed_b != nullptr ? column_panels_ : fitting;
     for (int64_t first = 0; first < column_panels_; first += chunk) {
       const int64_t last = smaller(first + chunk, column_panels_);
-      const float* shared = p_.packed_b;
-      if (shared == nullptr) {
-        float* packed = memory(pool_.threads(), (last - first) * kTileColumns * k_);
-        over_panels(last - first, larger(1, 16384 / (kTileColumns * k_ + 1)), [&](int64_t begin, int64_t end, int) {
-          for (int64_t j = begin; j < end; ++j) pack_b(first + j, 0, k_, packed + j * kTileColumns * k_);
+      Panels shared;
+      if (p_.packed_b != nullptr) {
+        shared = {p_.packed_b + from * kTileColumns, kTileColumns * k_, kTileColumns};
+      } else {
+        float* packed = memory(pool_.threads(), (last - first) * kTileColumns * length);
+        over_panels(last - first, packing_grain(kTileColumns * length), [&](int64_t begin, int64_t end, int) {
+          for (int64_t j = begin; j < end; ++j) pack_b(first + j, from, length, packed + j * kTileColumns * length);
         });
-        shared = packed;
+        shared = {packed, kTileColumns * length, kTileColumns};
       }
       over_panels(row_panels_, grain_of(row_panels_), [&](int64_t begin, int64_t end, int worker) {
         float* own = memory(worker, kMaxPanels * kTileRows * depth_);
-        for (int64_t l = 0; l < k_; l += depth_) {
-          const int64_t depth = smaller(depth_, k_ - l);
+        for (int64_t l = from; l < to; l += depth_) {
+          const int64_t depth = smaller(depth_, to - l);
           for (int64_t i = begin; i < end;) {
             const int64_t next = smaller(i + kMaxPanels, end);
             for (int64_t row = i; row < next; ++row) pack_a(row, l, depth, own + (row - i) * kTileRows * depth_);
             for (int64_t j = first; j < last; ++j) {
-              const float* b = shared + (j - first) * kTileColumns * k_ + l * kTileColumns;
+              const float* b = shared.data + (j - first) * shared.stride + (l - from) * kTileColumns;
               for (int64_t row = i; row < next; ++row)
                 one_tile(row, j, l, depth, own + (row - i) * kTileRows * depth_, b, kTileColumns);
             }
