@@ -1,0 +1,98 @@
+"""Programs that are timed in turns: each warms up, says "ready", and answers one line of JSON for each line it gets."""
+import datetime
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+
+
+class Worker:
+    """A program with its own threads and memory, idle until ask()."""
+
+    def __init__(self, command, threads):
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "ATTEND_THREADS": str(threads)}
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        while (line := self.process.stdout.readline()) and line.strip() != "ready":
+            pass
+        if not line:
+            raise RuntimeError(f"{' '.join(command)}: {(self.process.stderr.read().strip().splitlines() or ['ended'])[-1]}")
+
+    def ask(self, question="go"):
+        time.sleep(0.3)  # the one before may still spin
+        self.process.stdin.write(question + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+def serve(answer):
+    """The other side, for workers written in Python: answer(line) for each line."""
+    print("ready", flush=True)
+    for line in sys.stdin:
+        print(json.dumps(answer(line.strip())), flush=True)
+
+
+def start_all(commands, threads):
+    """{name: Worker}; what cannot start (a library that is not installed) is left out and said."""
+    workers = {}
+    for name, command in commands.items():
+        try:
+            workers[name] = Worker(command, threads)
+            print(f"  {name}: ready", file=sys.stderr, flush=True)
+        except (RuntimeError, OSError) as reason:
+            print(f"  {name}: left out ({reason})", file=sys.stderr, flush=True)
+    return workers
+
+
+def reset_peak_memory():
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+
+
+def peak_memory_mb():
+    with open("/proc/self/status") as file:
+        return int(re.search(r"VmHWM:\s+(\d+)", file.read())[1]) / 1024
+
+
+def attend_json(attend, threads, *arguments):
+    """What `attend ARGUMENTS --json` prints."""
+    environment = {**os.environ, "ATTEND_THREADS": str(threads)}
+    return json.loads(subprocess.check_output([attend, *arguments, "--json"], text=True, env=environment))
+
+
+def surroundings(attend, python, threads):
+    """Date, hardware and versions: what every file of results starts with."""
+    versions = subprocess.run(
+        [python, "-c", "import json, importlib.metadata as m\n"
+         "names = ['torch', 'transformers', 'numpy']\n"
+         "found = {d.metadata['Name'].lower(): d.version for d in m.distributions()}\n"
+         "print(json.dumps({n: found[n] for n in names if n in found}))"], capture_output=True, text=True)
+    return {
+        "date": datetime.date.today().isoformat(),
+        "machine": {**attend_json(attend, threads, "bench"), "cores": os.cpu_count(), "system": platform.release()},
+        "versions": {
+            "attend": subprocess.check_output([attend, "--version"], text=True).split()[-1],
+            "python": platform.python_version(),
+            **json.loads(versions.stdout or "{}"),
+        },
+    }
+
+
+def write_results(path, results):
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    with open(path, "w") as file:
+        json.dump(results, file, indent=1)
+        file.write("\n")
