@@ -6,7 +6,7 @@ import pathlib
 import statistics
 import sys
 
-from workers import attend_json, start_all, surroundings, write_results
+from workers import attend_json, start_all, surroundings, update_results
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Steps of one turn: about a second or more.
@@ -26,7 +26,7 @@ def commands_of(shape, arguments):
 
 def measure(shape, arguments):
     print(shape, file=sys.stderr)
-    limits = attend_json(arguments.attend, arguments.threads, "bench")["limits"]
+    around = surroundings(arguments.attend, arguments.python, arguments.threads)
     profiles = {
         dtype: attend_json(arguments.attend, arguments.threads, "bench", "--train", shape, "--dtype", dtype,
                            "--steps", "2", "--profile") for dtype in arguments.dtypes
@@ -45,8 +45,8 @@ def measure(shape, arguments):
         print(f"  {name:<20} {described['tokens'] / statistics.median(run['seconds']):8.0f} tokens/s {run['peak_mb']:6.0f} MB",
               file=sys.stderr)
     return {
+        **around,
         **{key: described[key] for key in ("parameters", "batch", "length", "layers", "tokens", "flops")},
-        "limits": limits,
         "runs": runs,
         "profiles": {dtype: {"seconds": profile["seconds"], "limits": profile["machine"]["limits"], **profile["profile"]}
                      for dtype, profile in profiles.items()},
@@ -64,11 +64,8 @@ def main():
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--out", default=str(HERE / "results/training.json"))
     arguments = parser.parse_args()
-    results = {**surroundings(arguments.attend, arguments.python, arguments.threads), "rounds": arguments.rounds,
-               "shapes": {}}
     for shape in arguments.shapes:
-        results["shapes"][shape] = measure(shape, arguments)
-        write_results(arguments.out, results)  # what is there so far
+        update_results(arguments.out, shape, measure(shape, arguments))
 
 
 if __name__ == "__main__":

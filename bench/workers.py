@@ -2,6 +2,7 @@
 import datetime
 import json
 import os
+import pathlib
 import platform
 import re
 import subprocess
@@ -91,8 +92,22 @@ def surroundings(attend, python, threads):
     }
 
 
-def write_results(path, results):
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    with open(path, "w") as file:
-        json.dump(results, file, indent=1)
-        file.write("\n")
+def update_results(path, name, entry):
+    """Sets results[name] in a file of results; the other entries, each with its own date and versions, stay."""
+    path = pathlib.Path(path)
+    results = json.loads(path.read_text()) if path.exists() else {}
+    results[name] = entry
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(compact(results) + "\n")
+
+
+def compact(value, indent=""):
+    """JSON that a diff can show: a member a line, but lists of numbers and small objects on one."""
+    line = json.dumps(value)
+    if len(line) < 120 or not isinstance(value, (dict, list)):
+        return line
+    deeper = indent + " "
+    if isinstance(value, dict):
+        members = [f"{json.dumps(key)}: {compact(member, deeper)}" for key, member in value.items()]
+        return "{\n" + deeper + f",\n{deeper}".join(members) + "\n" + indent + "}"
+    return "[\n" + deeper + f",\n{deeper}".join(compact(member, deeper) for member in value) + "\n" + indent + "]"

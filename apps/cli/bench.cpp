@@ -4,6 +4,7 @@
 #include <attend/tensor/context.hpp>
 #include <attend/tensor/profile.hpp>
 #include <attend/train/optimiser.hpp>
+#include <attend/train/options.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -26,12 +27,16 @@ using Json = nlohmann::ordered_json;
 struct BenchFlags {
   BenchShape train = BenchShape::none;
   BenchSize size;
+  Precision dtype = Precision::f32;
   int steps = 3;
   bool profile = false, worker = false, json = false;
 
   static void fields(auto& self, auto&& f) {
     f("train", self.train, Doc{.en = "measure training steps of a model", .ko = "모델의 학습 단계 속도를 잽니다"});
     BenchSize::fields(self.size, f);
+    f("dtype", self.dtype,
+      Doc{.en = "of matrix products: f32, or bf16 summed in f32",
+          .ko = "행렬 곱의 정밀도: f32, 또는 f32로 더하는 bf16"});
     f("steps", self.steps,
       Doc{.en = "steps that count, after one to warm up",
           .ko = "한 단계 준비한 뒤 잴 단계 수",
@@ -83,9 +88,10 @@ class Training {
   AdamW optimiser_;
 };
 
-std::string_view name_of(BenchShape shape) {
-  for (const auto& entry : enum_names(shape))
-    if (entry.value == shape) return entry.name;
+template <NamedEnum E>
+std::string_view name_in_list(E value) {
+  for (const auto& entry : enum_names(value))
+    if (entry.value == value) return entry.name;
   return {};
 }
 
@@ -117,8 +123,13 @@ struct Standing {
   double share = 0;  // of the limit
 };
 
-Standing standing(const Profile::Entry& entry, const kernels::MachineLimits& limits) {
-  const double arithmetic = entry.flops / limits.f32.all, reading = entry.bytes / limits.memory();
+/// The most arithmetic and the most traffic a second: the measured limits, for products in one precision.
+struct Ceiling {
+  double flops, bytes;
+};
+
+Standing standing(const Profile::Entry& entry, const Ceiling& ceiling) {
+  const double arithmetic = entry.flops / ceiling.flops, reading = entry.bytes / ceiling.bytes;
   const bool by_arithmetic = arithmetic >= reading;
   return {by_arithmetic, (by_arithmetic ? entry.flops : entry.bytes) / entry.seconds,
           std::max(arithmetic, reading) / entry.seconds};
@@ -131,10 +142,10 @@ std::string shape_text(const Profile::Entry& entry) {
   return text;
 }
 
-Json json_of(const std::vector<Profile::Entry>& entries, const kernels::MachineLimits& limits, int steps, double wall) {
+Json json_of(const std::vector<Profile::Entry>& entries, const Ceiling& ceiling, int steps, double wall) {
   Json list = Json::array();
   for (const Profile::Entry& entry : entries) {
-    const Standing s = standing(entry, limits);
+    const Standing s = standing(entry, ceiling);
     Json row{{"operation", entry.operation}};
     if (entry.shape[0]) row["shape"] = entry.shape;
     row.update({{"calls", static_cast<double>(entry.calls) / steps},
@@ -149,11 +160,11 @@ Json json_of(const std::vector<Profile::Entry>& entries, const kernels::MachineL
   return list;
 }
 
-std::vector<std::string> table_of(const std::vector<Profile::Entry>& entries, const kernels::MachineLimits& limits,
-                                  int steps, double wall) {
+std::vector<std::string> table_of(const std::vector<Profile::Entry>& entries, const Ceiling& ceiling, int steps,
+                                  double wall) {
   std::vector<std::string> lines;
   for (const Profile::Entry& entry : entries) {
-    const Standing s = standing(entry, limits);
+    const Standing s = standing(entry, ceiling);
     lines.push_back(fmt::format("{:<24} {:>16} {:>6} {:>9.2f} {:>6.1f} {:>8.1f} {} {:>5.0f}", entry.operation,
                                 shape_text(entry), entry.calls / steps, entry.seconds / steps * 1e3,
                                 entry.seconds / wall * 100, s.rate * 1e-9, s.arithmetic ? "GF/s" : "GB/s",
@@ -175,10 +186,12 @@ void measure_training(const BenchFlags& flags, Training& training, const kernels
   }
   const BenchModel& model = training.model();
   const double step = median(seconds), peak_mb = peak_memory(), rate = model.flops / step;
-  const std::string_view name = name_of(flags.train);
+  const std::string_view name = name_in_list(flags.train), dtype = name_in_list(flags.dtype);
+  const Ceiling ceiling{(flags.dtype == Precision::bf16 ? limits.bf16 : limits.f32).all, limits.memory()};
 
   if (flags.json) {
     Json report{{"shape", name},
+                {"dtype", dtype},
                 {"parameters", model.parameter_count},
                 {"batch", model.size.batch},
                 {"length", model.size.length},
@@ -188,23 +201,23 @@ void measure_training(const BenchFlags& flags, Training& training, const kernels
                 {"seconds", seconds},
                 {"tokens_per_second", static_cast<double>(model.tokens) / step},
                 {"flops_per_second", rate},
-                {"share_of_peak", rate / limits.f32.all},
+                {"share_of_peak", rate / ceiling.flops},
                 {"peak_mb", peak_mb},
                 {"machine", machine_json(limits)}};
     if (flags.profile)
-      report["profile"] = {{"operations", json_of(profile.operations(), limits, flags.steps, wall)},
-                           {"shapes", json_of(profile.entries(), limits, flags.steps, wall)},
+      report["profile"] = {{"operations", json_of(profile.operations(), ceiling, flags.steps, wall)},
+                           {"shapes", json_of(profile.entries(), ceiling, flags.steps, wall)},
                            {"outside_seconds", (wall - profile.seconds()) / flags.steps}};
     return call.out.line(report.dump());
   }
   for (const std::string& line : machine_lines(limits)) call.out.line(line);
-  call.out.line(fmt::format("model      {}: {:.1f} M parameters, {} tokens a step", name,
+  call.out.line(fmt::format("model      {}, {}: {:.1f} M parameters, {} tokens a step", name, dtype,
                             static_cast<double>(model.parameter_count) * 1e-6, model.tokens));
   call.out.line(fmt::format("speed      {:.0f} tokens/s: {:.3f} s a step (median of {}; {:.3f} to {:.3f})",
                             static_cast<double>(model.tokens) / step, step, flags.steps,
                             *std::ranges::min_element(seconds), *std::ranges::max_element(seconds)));
   call.out.line(
-      fmt::format("arithmetic {:.0f} GF/s, {:.0f} % of the f32 peak", rate * 1e-9, rate / limits.f32.all * 100));
+      fmt::format("arithmetic {:.0f} GF/s, {:.0f} % of the {} peak", rate * 1e-9, rate / ceiling.flops * 100, dtype));
   call.out.line(fmt::format("memory     {:.0f} MB at most", peak_mb));
   if (!flags.profile) return;
   const std::string head = fmt::format("{:<24} {:>16} {:>6} {:>9} {:>6} {:>13} {:>5}", "operation", "shape", "calls",
@@ -212,7 +225,7 @@ void measure_training(const BenchFlags& flags, Training& training, const kernels
   call.out.line("");
   call.out.line("One step by operation (% max: of the peak, or of what memory gives; more than 100 from a cache)");
   call.out.line(head);
-  for (const std::string& line : table_of(profile.operations(), limits, flags.steps, wall)) call.out.line(line);
+  for (const std::string& line : table_of(profile.operations(), ceiling, flags.steps, wall)) call.out.line(line);
   const double outside = wall - profile.seconds();
   call.out.line(fmt::format("{:<24} {:>16} {:>6} {:>9.2f} {:>6.1f}", "outside kernels", "", "",
                             outside / flags.steps * 1e3, outside / wall * 100));
@@ -221,12 +234,13 @@ void measure_training(const BenchFlags& flags, Training& training, const kernels
   call.out.line(head);
   auto shapes = profile.entries();
   std::erase_if(shapes, [](const Profile::Entry& entry) { return entry.flops == 0; });
-  for (const std::string& line : table_of(shapes, limits, flags.steps, wall)) call.out.line(line);
+  for (const std::string& line : table_of(shapes, ceiling, flags.steps, wall)) call.out.line(line);
 }
 
 void run(BenchFlags& flags, Call& call) {
   if (flags.train == BenchShape::none && (flags.profile || flags.worker))
     throw UsageError(fmt::format("{} needs --train MODEL", flags.profile ? "--profile" : "--worker"));
+  const ProductPrecision precision(dtype_of(flags.dtype));
   if (flags.worker) {
     Training training(flags.train, flags.size);
     return work(training, flags.steps, call.out);

@@ -344,8 +344,8 @@ struct KernelTable {
   void (*sum_of_squares)(KernelContext&, const SumOfSquares&) noexcept;
   void (*adamw)(KernelContext&, const AdamW&) noexcept;
   void (*convert)(KernelContext&, const Convert&) noexcept;
-  void (*multiply_add)(KernelContext&, const MultiplyAdd&) noexcept;
   void (*read_memory)(KernelContext&, const ReadMemory&) noexcept;
+  void (*multiply_add)(KernelContext&, const MultiplyAdd&) noexcept;
 
   /// f(name, pointer to the member) for every entry.
   static constexpr void entries(auto&& f) {

@@ -7,6 +7,7 @@ namespace {
 
 double number(int64_t x) { return static_cast<double>(x); }
 double floats(int64_t rows, int64_t columns) { return 4.0 * number(rows) * number(columns); }
+double size_of(Format format) { return format == Format::f32 ? 4 : 2; }
 int present(const void* array) { return array != nullptr ? 1 : 0; }
 
 // Pairs of query and key of one sequence that may see each other; causal is aligned to the end.
@@ -51,10 +52,12 @@ Work work_of(const Matmul& p) noexcept {
   return {role,
           {p.m, p.n, p.k},
           2 * number(p.m) * number(p.n) * number(p.k),
-          floats(p.m, p.k) + floats(p.k, p.n) + results * floats(p.m, p.n)};
+          floats(p.m, p.k) + size_of(p.b_format) * number(p.k) * number(p.n) + results * floats(p.m, p.n)};
 }
 
-Work work_of(const PackMatmul& p) noexcept { return {"pack_matmul", {p.k, p.n}, 0, 2 * floats(p.k, p.n)}; }
+Work work_of(const PackMatmul& p) noexcept {
+  return {"pack_matmul", {p.k, p.n}, 0, (size_of(p.b_format) + size_of(p.product)) * number(p.k) * number(p.n)};
+}
 
 Work work_of(const ActivationBackward& p) noexcept { return elementwise("activation_backward", p.size, 3); }
 
@@ -138,8 +141,7 @@ Work work_of(const SumOfSquares& p) noexcept { return elementwise("sum_of_square
 Work work_of(const AdamW& p) noexcept { return elementwise("adamw", p.size, 7); }
 
 Work work_of(const Convert& p) noexcept {
-  const int half_arrays = (p.from == Format::f32 ? 0 : 1) + (p.to == Format::f32 ? 0 : 1);
-  return {"convert", {p.size}, 0, 4.0 * number(p.size) * (2 - 0.5 * half_arrays)};
+  return {"convert", {p.size}, 0, (size_of(p.from) + size_of(p.to)) * number(p.size)};
 }
 
 }  // namespace attend::kernels

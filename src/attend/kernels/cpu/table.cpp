@@ -27,11 +27,9 @@ const KernelTable table = {
     .sum_of_squares = sum_of_squares,
     .adamw = adamw,
     .convert = convert,
-#endif
-    .multiply_add = multiply_add,
-#if !ATTEND_BF16
     .read_memory = read_memory,
 #endif
+    .multiply_add = multiply_add,
 };
 
 }  // namespace attend::kernels::ATTEND_LEVEL
