@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <functional>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,19 @@ namespace {
 
 using namespace attend;
 using namespace attend::kernels;
-using Floats = std::vector<float>;
+
+// Memory aligned as that of a tensor.
+template <class T>
+struct Aligned {
+  using value_type = T;
+  Aligned() = default;
+  template <class U>
+  Aligned(const Aligned<U>&) {}
+  T* allocate(size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t(64))); }
+  void deallocate(T* memory, size_t) { ::operator delete(memory, std::align_val_t(64)); }
+  bool operator==(const Aligned&) const { return true; }
+};
+using Floats = std::vector<float, Aligned<float>>;
 
 Floats numbers(int64_t count) {
   Floats x(static_cast<size_t>(count));
@@ -92,25 +105,50 @@ struct Bench {
            2.0 * double(m * n * k), m <= 16 ? 4.0 * double(n * k) : 0, seconds);
   }
 
-  void attention(int64_t sequences, int64_t length, int64_t heads, int64_t width, bool causal, float dropout = 0) {
-    const int64_t rows = sequences * length, row = heads * width;
-    const Floats qkv = numbers(rows * row * 3), dout = numbers(rows * row);
-    Floats out(static_cast<size_t>(rows * row)), lse(static_cast<size_t>(heads * rows)), dqkv(qkv.size());
-    std::vector<int32_t> offsets;
-    for (int64_t s = 0; s <= sequences; ++s) offsets.push_back(static_cast<int32_t>(s * length));
+  // Queries and keys of each sequence. With heads·width the row of q, k and v, which lie beside each other if the
+  // lengths are the same, as they come out of one product.
+  struct AttentionShape {
+    std::vector<int32_t> queries, keys;
+    int64_t heads, width;
+    bool causal = false;
+    float dropout = 0;
+    std::string name;
+  };
+
+  void attention(const AttentionShape& shape) {
+    std::vector<int32_t> q_offsets{0}, k_offsets{0};
+    double pairs = 0;  // of a query and a key that it sees
+    for (size_t s = 0; s < shape.queries.size(); ++s) {
+      const int32_t queries = shape.queries[s], keys = shape.keys[s];
+      q_offsets.push_back(q_offsets.back() + queries);
+      k_offsets.push_back(k_offsets.back() + keys);
+      for (int32_t i = 0; i < queries; ++i) pairs += shape.causal ? std::clamp(i + 1 + keys - queries, 0, keys) : keys;
+    }
+    const int64_t rows = q_offsets.back(), key_rows = k_offsets.back(), row = shape.heads * shape.width;
+    const bool self = shape.queries == shape.keys;
+    const Floats q = numbers(rows * row * (self ? 3 : 1)), kv = numbers(self ? 0 : key_rows * row * 2);
+    const Floats dout = numbers(rows * row);
+    Floats out(dout.size()), lse(static_cast<size_t>(shape.heads * rows)), dq(q.size()), dkv(kv.size());
     AttentionBackward b{};
     Attention& p = b.forward;
-    p.sequences = sequences, p.heads = p.key_heads = heads, p.width = p.value_width = width;
-    p.q_offsets = p.k_offsets = offsets.data(), p.q = qkv.data(), p.k = p.q + row, p.v = p.k + row;
-    p.q_stride = p.k_stride = p.v_stride = 3 * row, p.scale = 0.125f, p.causal = causal, p.dropout = {dropout, 7};
+    p.sequences = static_cast<int64_t>(shape.queries.size()), p.heads = p.key_heads = shape.heads;
+    p.width = p.value_width = shape.width, p.q_offsets = q_offsets.data(), p.k_offsets = k_offsets.data();
+    p.q = q.data(), p.k = self ? p.q + row : kv.data(), p.v = p.k + row;
+    p.q_stride = self ? 3 * row : row, p.k_stride = p.v_stride = self ? 3 * row : 2 * row;
+    p.scale = 0.125f, p.causal = shape.causal, p.dropout = {shape.dropout, 7};
     p.out = out.data(), p.out_stride = row, p.lse = lse.data();
-    b.dout = dout.data(), b.dq = dqkv.data(), b.dk = b.dq + row, b.dv = b.dk + row;
-    b.dq_stride = b.dk_stride = b.dv_stride = 3 * row;
-    const double share = causal ? 0.5 : 1, flops = share * 4.0 * double(sequences * heads * length * length * width);
-    const std::string name = fmt::format("attention {}x{} heads {} width {}{}{}", sequences, length, heads, width,
-                                         causal ? " causal" : "", dropout > 0 ? " dropout" : "");
+    b.dout = dout.data(), b.dq = dq.data(), b.dk = self ? b.dq + row : dkv.data(), b.dv = b.dk + row;
+    b.dq_stride = p.q_stride, b.dk_stride = b.dv_stride = p.k_stride;
+    const double flops = 4 * pairs * double(row);
+    const std::string name = fmt::format("attention {} heads {}x{}{}{}", shape.name, shape.heads, shape.width,
+                                         shape.causal ? " causal" : "", shape.dropout > 0 ? " dropout" : "");
     report(name, flops, 0, best([&] { context.table->attention(context, p); }));
     report(name + " backward", 2.5 * flops, 0, best([&] { context.table->attention_backward(context, b); }));
+  }
+
+  void attention(int64_t sequences, int32_t length, int64_t heads, int64_t width, bool causal, float dropout = 0) {
+    const std::vector<int32_t> lengths(static_cast<size_t>(sequences), length);
+    attention({lengths, lengths, heads, width, causal, dropout, fmt::format("{}x{}", sequences, length)});
   }
 
   void decode(int64_t sequences, int64_t length, int64_t heads, int64_t width) {
@@ -212,11 +250,31 @@ void matmuls(Bench& bench) {
   bench.matmul(1, 3072, 768, false, true, true);
 }
 
+// Lengths of sentences: from 5 to 60.
+std::vector<int32_t> sentences(size_t count, int32_t step) {
+  std::vector<int32_t> lengths(count);
+  for (size_t i = 0; i < count; ++i) lengths[i] = 5 + static_cast<int32_t>(i) * step % 56;
+  return lengths;
+}
+
 void attentions(Bench& bench) {
-  bench.attention(64, 30, 4, 64, false);
-  bench.attention(64, 30, 8, 32, true);
-  bench.attention(64, 30, 8, 32, true, 0.1f);
+  // Translation.
+  for (const bool causal : {false, true})
+    for (const float dropout : {0.0f, 0.1f}) {
+      bench.attention(64, 30, 4, 64, causal, dropout);
+      bench.attention(64, 30, 8, 32, causal, dropout);
+    }
+  const auto source = sentences(64, 37), target = sentences(64, 23);
+  bench.attention({source, source, 4, 64, false, 0.1f, "64x5-60"});
+  bench.attention({target, target, 4, 64, true, 0.1f, "64x5-60"});
+  bench.attention({target, source, 4, 64, false, 0.1f, "64x5-60 over 5-60"});
+  bench.attention(32, 64, 4, 64, false);
+  bench.attention(32, 64, 4, 64, true);
+  bench.attention({std::vector<int32_t>(32, 64), std::vector<int32_t>(32, 50), 4, 64, false, 0, "32x64 over 50"});
+  // Language models.
+  bench.attention(16, 256, 6, 64, true);
   bench.attention(4, 256, 12, 64, true);
+  bench.attention(16, 128, 12, 64, false, 0.1f);
   bench.attention(1, 1024, 12, 64, false);
   bench.decode(4, 30, 4, 64);
   bench.decode(4, 500, 12, 64);

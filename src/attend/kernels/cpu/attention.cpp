@@ -6,32 +6,38 @@
 namespace attend::kernels::ATTEND_LEVEL {
 namespace {
 
-// The scratch of one worker.
+constexpr int64_t kGroup = 4 * kQueries;  // the queries that share one copy of a block of keys and values
+
+// The scratch of one worker. Maxima and sums are those of 2^(score·log₂e).
 struct Memory {
-  float *q_transposed, *weights, *out, *values, *top, *total, *correction;
+  float *k, *v, *weights, *q_transposed, *out, *top, *total, *correction;
 
   static int64_t size(const Attention& p) {
-    return kQueries * (p.width + kKeys + round_up(p.value_width, kLanes) + 3) + kKeys * round_up(p.value_width, kLanes);
+    const int64_t width = round_up(p.width, kLanes), value_width = round_up(p.value_width, kLanes);
+    return kKeys * (width + value_width + kQueries) + kGroup * (width + value_width + 2) + kQueries;
   }
   Memory(const Attention& p, float* at) {
-    const int64_t padded = round_up(p.value_width, kLanes);
-    weights = at, at += kKeys * kQueries;
-    out = at, at += kQueries * padded;
-    values = at, at += kKeys * padded;
-    top = at, at += kQueries;
-    total = at, at += kQueries;
-    correction = at, at += kQueries;
-    q_transposed = at;
+    const int64_t width = round_up(p.width, kLanes), value_width = round_up(p.value_width, kLanes);
+    const auto take = [&](float*& part, int64_t size) { part = at, at += size; };
+    take(k, kKeys * width);
+    take(v, kKeys * value_width);
+    take(weights, kKeys * kQueries);
+    take(q_transposed, kGroup * width);
+    take(out, kGroup * value_width);
+    take(top, kGroup);
+    take(total, kGroup);
+    take(correction, kQueries);
   }
 };
 
-// Turns the scores of a block into weights e^(score - top), brings top and total up to date, and says in `correction`
-// by how much what was summed before must shrink. False if nothing has to.
-bool block_softmax(float factor, int64_t count, int64_t lanes, const BlockMask& mask, Memory& m) {
-  bool shrinks = false;
-  for (int64_t i = 0; i < lanes; i += kLanes) {
-    float* scores = m.weights + i;
-    const Vec before = load(m.top + i);
+// Turns the scores of a block into weights 2^(score - top), brings top and total up to date, and says in `correction`
+// by how much what was summed before must shrink.
+void block_softmax(float factor, const Block& block, const BlockMask& mask, float* weights, float* tops, float* totals,
+                   float* corrections) {
+  for (int64_t i = 0; i < block.lanes; i += kLanes) {
+    float* scores = weights + i;
+    const int64_t count = block.seen(i + kLanes - 1);
+    const Vec before = load(tops + i), factors = splat(factor);
     Vec top = splat(-kInfinity), other = top;
     int64_t j = 0;
     for (; j + 2 <= count; j += 2) {
@@ -39,95 +45,173 @@ bool block_softmax(float factor, int64_t count, int64_t lanes, const BlockMask& 
       other = max(other, load(scores + (j + 1) * kQueries));
     }
     if (j < count) top = max(top, load(scores + j * kQueries));
-    top = max(before, max(top, other) * factor);
-    const Vec shift = select(top == -kInfinity, Vec{}, top);  // a row that has seen no key yet
+    top = max(before, max(top, other) * factors);
+    const Vec shift = select(top == -kInfinity, Vec{}, -top);  // 0 for a row that has seen no key yet
     Vec sum{}, sum2{};
     for (j = 0; j + 2 <= count; j += 2) {
-      const Vec a = exp(fma(load(scores + j * kQueries), splat(factor), -shift));
-      const Vec b = exp(fma(load(scores + (j + 1) * kQueries), splat(factor), -shift));
+      const Vec a = exp2(fma(load(scores + j * kQueries), factors, shift));
+      const Vec b = exp2(fma(load(scores + (j + 1) * kQueries), factors, shift));
       sum += a;
       sum2 += b;
       store(scores + j * kQueries, a);
       store(scores + (j + 1) * kQueries, b);
     }
     if (j < count) {
-      const Vec a = exp(fma(load(scores + j * kQueries), splat(factor), -shift));
+      const Vec a = exp2(fma(load(scores + j * kQueries), factors, shift));
       sum += a;
       store(scores + j * kQueries, a);
     }
-    const Vec correction = exp(before - shift);
-    store(m.top + i, top);
-    store(m.total + i, fma(load(m.total + i), correction, sum + sum2));
-    store(m.correction + i, correction);
-    for (int64_t lane = 0; lane < kLanes; ++lane) shrinks = shrinks || m.correction[i + lane] != 1;
+    const Vec correction = exp2(before + shift);
+    store(tops + i, top);
+    store(totals + i, fma(load(totals + i), correction, sum + sum2));
+    store(corrections + i, correction);
     if (mask.on())
-      for (j = 0; j < count; ++j) {
-        const Vec keep = mask.at(j, i);
-        store(scores + j * kQueries, load(scores + j * kQueries) * keep);
-      }
+      for (j = 0; j < count; ++j) store(scores + j * kQueries, load(scores + j * kQueries) * mask.at(block, j, i));
+    clear_below(scores, count, block.count);
   }
-  return shrinks;
 }
 
-void query_block(const Attention& p, const HeadView& head, int64_t query, BlockMask& mask, Memory& m) {
-  const int64_t queries = smaller(kQueries, head.queries - query), lanes = round_up(queries, kLanes);
-  const int64_t rows = p.q_offsets[p.sequences], padded = round_up(p.value_width, kLanes);
-  transpose_rows(head.q + query * p.q_stride, p.q_stride, queries, p.width, m.q_transposed);
-  for (int64_t i = 0; i < lanes; i += kLanes) {
-    store(m.top + i, splat(-kInfinity));
-    store(m.total + i, Vec{});
+// The top becomes the log-sum-exp and the total its inverse: 0 without any key. NaN must come through.
+void finish_rows(float* lse, int64_t queries, float* tops, float* totals) {
+  for (int64_t i = 0; i < queries; i += kLanes) {
+    const Vec total = load(totals + i);
+    const Int dead = total == 0.0f;
+    store(tops + i, select(dead, splat(-kInfinity), fma(load(tops + i), splat(kLn2), log(total))));
+    store(totals + i, select(dead, Vec{}, 1.0f / total));
   }
-  const int64_t visible = head.visible(p, query + queries);
-  for (int64_t key = 0; key < visible; key += kKeys) {
-    const int64_t count = smaller(kKeys, visible - key);
-    const float factor = score_block(p, head, query, queries, key, count, m.q_transposed, m.weights, nullptr);
-    if (mask.on()) mask.begin(query, queries, key);
-    const bool shrinks = block_softmax(factor, count, lanes, mask, m);
-    if (key > 0 && shrinks)
-      for (int64_t i = 0; i < queries; ++i)
-        for (int64_t c = 0; c < padded; c += kLanes) {
-          float* at = m.out + i * padded + c;
-          store(at, load(at) * m.correction[i]);
-        }
-    const Rows v = whole_rows(head.v + key * p.v_stride, p.v_stride, count, p.value_width, m.values);
-    block_product<1>(queries, padded, count, m.weights, 1, kQueries, v.data, v.step, m.out, padded, key > 0);
-  }
-  // top becomes the log-sum-exp and total its inverse. A row without any key has total 0; NaN must come through.
-  for (int64_t i = 0; i < lanes; i += kLanes) {
-    const Vec total = load(m.total + i);
-    store(m.top + i, select(total == 0.0f, splat(-kInfinity), load(m.top + i) + log(total)));
-    store(m.total + i, 1.0f / total);
-  }
-  const int64_t row = head.first_query + query;
-  __builtin_memcpy(p.lse + head.h * rows + row, m.top, static_cast<size_t>(queries) * sizeof(float));
-  for (int64_t i = 0; i < queries; ++i) {
-    float* out = p.out + (row + i) * p.out_stride + head.h * p.value_width;
-    if (m.top[i] == -kInfinity) {
-      __builtin_memset(out, 0, static_cast<size_t>(p.value_width) * sizeof(float));
-      continue;
-    }
-    const Vec inverse = splat(m.total[i]);
-    for_vectors(0, p.value_width,
-                [&](int64_t c, auto n) { store(out + c, load(m.out + i * padded + c) * inverse, n); });
-  }
+  __builtin_memcpy(lse, tops, static_cast<size_t>(queries) * sizeof(float));
 }
+
+// The queries [begin, end) of a head against all its keys.
+class Group {
+ public:
+  Group(const Attention& p, const HeadView& head, int64_t begin, BlockMask* masks, Memory& m, Ahead& ahead)
+      : p_(p),
+        head_(head),
+        begin_(begin),
+        end_(smaller(begin + kGroup, head.queries)),
+        visible_(head.visible(p, end_)),
+        value_width_(round_up(p.value_width, kLanes)),
+        masks_(masks),
+        m_(m),
+        ahead_(ahead) {}
+
+  // next(…) lists in `ahead` what the worker does afterwards.
+  template <class Next>
+  void run(const Next& next) {
+    for (int64_t query = begin_; query < end_; query += kQueries) start(query);
+    for (int64_t key = 0; key < visible_; key += kKeys) {
+      const int64_t count = smaller(kKeys, visible_ - key);
+      const Rows k =
+          rows_for(end_ - begin_ > kQueries, head_.k + key * p_.k_stride, p_.k_stride, count, p_.width, m_.k);
+      copy_rows(head_.v + key * p_.v_stride, p_.v_stride, count, p_.value_width, m_.v);
+      ahead_.begin(divide_up(end_ - begin_, kQueries) * (divide_up(count, kBlockRows) + kQueries / kBlockRows));
+      if (key + kKeys < visible_) {
+        list_keys(p_, head_, key + kKeys, ahead_);
+      } else {
+        next(ahead_);
+      }
+      for (int64_t query = begin_; query < end_; query += kQueries) block(query, key, k);
+    }
+  }
+
+  static void list_keys(const Attention& p, const HeadView& head, int64_t key, Ahead& ahead) {
+    const int64_t count = smaller(kKeys, head.keys - key);
+    ahead.add(head.k + key * p.k_stride, p.k_stride, count, p.width);
+    ahead.add(head.v + key * p.v_stride, p.v_stride, count, p.value_width);
+  }
+
+ private:
+  float* rows_of(int64_t query) const {
+    return p_.out + (head_.first_query + query) * p_.out_stride + head_.h * p_.value_width;
+  }
+  float* lse_of(int64_t query) const {
+    return p_.lse + head_.h * p_.q_offsets[p_.sequences] + head_.first_query + query;
+  }
+
+  void start(int64_t query) {
+    const int64_t queries = smaller(kQueries, end_ - query), at = query - begin_;
+    transpose_rows(head_.q + query * p_.q_stride, p_.q_stride, queries, p_.width, q_transposed(query));
+    for (int64_t i = 0; i < round_up(queries, kLanes); i += kLanes) {
+      store(m_.top + at + i, splat(-kInfinity));
+      store(m_.total + at + i, Vec{});
+    }
+    if (head_.visible(p_, query + queries) > 0) return;
+    for (int64_t i = 0; i < queries; ++i) {
+      __builtin_memset(rows_of(query + i), 0, static_cast<size_t>(p_.value_width) * sizeof(float));
+      lse_of(query)[i] = -kInfinity;
+    }
+  }
+
+  float* q_transposed(int64_t query) const { return m_.q_transposed + (query - begin_) * round_up(p_.width, kLanes); }
+
+  void block(int64_t query, int64_t key, Rows k) {
+    const int64_t visible = head_.visible(p_, smaller(query + kQueries, end_)), at = query - begin_;
+    if (key >= visible) return;
+    const Block block(p_, head_, query, key, visible);
+    const float factor = score_block(p_, head_, block, k, q_transposed(query), m_.weights, nullptr, ahead_);
+    BlockMask& mask = masks_[at / kQueries];
+    mask.begin(head_, block);
+    block_softmax(factor * kLog2E, block, mask, m_.weights, m_.top + at, m_.total + at, m_.correction);
+
+    const bool last = key + kKeys >= visible, whole = p_.value_width == value_width_;
+    float* sums = m_.out + at * value_width_;
+    BlockProduct product{m_.weights, 1, kQueries, m_.v, value_width_, sums, value_width_};
+    if (key > 0) product.accumulate = true, product.before = m_.correction;
+    if (last) {
+      finish_rows(lse_of(query), block.queries, m_.top + at, m_.total + at);
+      product.after = m_.total + at;
+      if (whole) product.out = rows_of(query), product.out_step = p_.out_stride;
+    }
+    block_product<1>(block.queries, value_width_, product, ahead_,
+                     [&](int64_t, int64_t end) { return block.query_depth(end); });
+    if (!last) return;
+    for (int64_t i = 0; i < block.queries; ++i) {
+      float* out = rows_of(query + i);
+      if (m_.top[at + i] == -kInfinity) {  // what it does not see may be no number
+        __builtin_memset(out, 0, static_cast<size_t>(p_.value_width) * sizeof(float));
+      } else if (!whole) {
+        for_vectors(0, p_.value_width,
+                    [&](int64_t c, auto n) { store(out + c, load(sums + i * value_width_ + c), n); });
+      }
+    }
+  }
+
+  const Attention& p_;
+  const HeadView& head_;
+  const int64_t begin_, end_, visible_, value_width_;
+  BlockMask* masks_;
+  Memory& m_;
+  Ahead& ahead_;
+};
 
 }  // namespace
 
 void attention(KernelContext& context, const Attention& p) noexcept {
   int64_t longest = 0;
   for (int64_t s = 0; s < p.sequences; ++s) longest = larger(longest, p.q_offsets[s + 1] - p.q_offsets[s]);
-  const int64_t blocks = divide_up(longest, kQueries);
+  const int64_t groups = divide_up(longest, kGroup), units = p.sequences * p.heads * groups;
   context.scratch->reserve(context.pool->threads());
-  parallel_for(*context.pool, p.sequences * p.heads * blocks, 1, [&](int64_t first, int64_t last, int worker) {
+  parallel_for(*context.pool, units, grain_of(units), [&](int64_t first, int64_t last, int worker) {
     Memory memory(
         p, static_cast<float*>(context.scratch->get(worker, static_cast<size_t>(Memory::size(p)) * sizeof(float))));
+    BlockMask masks[kGroup / kQueries] = {BlockMask(p), BlockMask(p), BlockMask(p), BlockMask(p)};
+    Ahead ahead;
+    const auto head_of = [&](int64_t unit) { return HeadView(p, unit / groups / p.heads, unit / groups % p.heads); };
+    // The long ones first, if causal.
+    const auto query_of = [&](int64_t unit) { return (groups - 1 - unit % groups) * kGroup; };
     for (int64_t unit = first; unit < last; ++unit) {
-      const int64_t query = (blocks - 1 - unit % blocks) * kQueries;  // the long ones first, if causal
-      const HeadView head(p, unit / blocks / p.heads, unit / blocks % p.heads);
+      const HeadView head = head_of(unit);
+      const int64_t query = query_of(unit);
       if (query >= head.queries) continue;
-      BlockMask mask(p, head);
-      query_block(p, head, query, mask, memory);
+      Group(p, head, query, masks, memory, ahead).run([&](Ahead& list) {
+        if (unit + 1 == last) return;
+        const HeadView next = head_of(unit + 1);
+        const int64_t at = query_of(unit + 1);
+        if (at >= next.queries) return;
+        list.add(next.q + at * p.q_stride, p.q_stride, smaller(kGroup, next.queries - at), p.width);
+        Group::list_keys(p, next, 0, list);
+      });
     }
   });
 }

@@ -1,6 +1,6 @@
 // Backward of attention. With the weights P recomputed from Q, K and the log-sum-exp, and D = rowsum(dO ∘ O):
 //   dV = PᵀdO,  dP = dO·Vᵀ,  dS = P ∘ (dP - D),  dQ = scale·dS·K,  dK = scale·dSᵀ·Q.
-// A task is one key head of one sequence: it alone writes its rows of dK and dV, in a fixed order.
+// A task is a few key heads of one sequence: it alone writes their rows of dK and dV, in a fixed order.
 #include "attend/kernels/cpu/attention_block.hpp"
 #include "attend/kernels/cpu/entries.hpp"
 
@@ -9,12 +9,11 @@ namespace {
 
 // The scratch of one worker. dk and dv are used where a head's width is no whole number of vectors.
 struct Memory {
-  float *weights, *slopes, *gradients, *q_transposed, *dout_transposed, *q, *dout, *k, *dq, *dk, *dv, *lse, *d;
+  float *weights, *slopes, *gradients, *q_transposed, *dout_transposed, *q, *dout, *dq, *k, *v, *dk, *dv, *lse, *d;
 
   static int64_t size(const Attention& p, int64_t longest) {
     const int64_t width = round_up(p.width, kLanes), value_width = round_up(p.value_width, kLanes);
-    return 3 * kKeys * kQueries + kQueries * (3 * width + 2 * value_width + 2) + (kKeys + longest) * width +
-           longest * value_width;
+    return 3 * kKeys * kQueries + kQueries * (3 * width + 2 * value_width + 2) + 2 * longest * (width + value_width);
   }
   Memory(const Attention& p, int64_t longest, float* at) {
     const int64_t width = round_up(p.width, kLanes), value_width = round_up(p.value_width, kLanes);
@@ -26,8 +25,9 @@ struct Memory {
     take(dout_transposed, kQueries * value_width);
     take(q, kQueries * width);
     take(dout, kQueries * value_width);
-    take(k, kKeys * width);
     take(dq, kQueries * width);
+    take(k, longest * width);
+    take(v, longest * value_width);
     take(dk, longest * width);
     take(dv, longest * value_width);
     take(lse, kQueries);
@@ -35,14 +35,16 @@ struct Memory {
   }
 };
 
-// Rows that a product adds to: the matrix itself if whole vectors fit, else the scratch, copied at the end.
+// Rows that a product writes: the matrix itself if whole vectors fit, else the scratch, copied at the end.
 struct Sums {
   float* data;
   int64_t step;
 
-  Sums(float* x, int64_t stride, int64_t rows, int64_t width, float* memory)
-      : data(width % kLanes == 0 ? x : memory), step(width % kLanes == 0 ? stride : round_up(width, kLanes)) {
-    for (int64_t i = 0; i < rows; ++i)
+  Sums(float* x, int64_t stride, int64_t width, float* memory)
+      : data(width % kLanes == 0 ? x : memory), step(width % kLanes == 0 ? stride : round_up(width, kLanes)) {}
+
+  void clear(int64_t first, int64_t last, int64_t width) const {
+    for (int64_t i = first; i < last; ++i)
       __builtin_memset(data + i * step, 0, static_cast<size_t>(round_up(width, kLanes)) * sizeof(float));
   }
   void finish(float* x, int64_t stride, int64_t rows, int64_t width) const {
@@ -53,17 +55,18 @@ struct Sums {
 };
 
 // Scores become weights (with dropout: those that were kept), dP becomes scale·dS.
-void block_gradients(const Attention& p, float factor, int64_t count, int64_t lanes, const BlockMask& mask, Memory& m) {
+void block_gradients(const Attention& p, float factor, const Block& block, const BlockMask& mask, Memory& m) {
   const bool capped = p.softcap > 0;
-  for (int64_t i = 0; i < lanes; i += kLanes) {
-    const Vec lse = load(m.lse + i), d = load(m.d + i);
+  for (int64_t i = 0; i < block.lanes; i += kLanes) {
+    const Vec shift = -load(m.lse + i), d = load(m.d + i);
+    const int64_t count = block.seen(i + kLanes - 1);
     for (int64_t j = 0; j < count; ++j) {
       float* weights = m.weights + j * kQueries + i;
       float* gradients = m.gradients + j * kQueries + i;
-      const Vec weight = exp(fma(load(weights), splat(factor), -lse));
+      const Vec weight = exp2(fma(load(weights), splat(factor), shift));
       Vec dp = load(gradients), kept = weight;
       if (mask.on()) {
-        const Vec keep = mask.at(j, i);
+        const Vec keep = mask.at(block, j, i);
         kept = weight * keep;
         dp *= keep;
       }
@@ -72,56 +75,108 @@ void block_gradients(const Attention& p, float factor, int64_t count, int64_t la
       store(weights, kept);
       store(gradients, ds);
     }
+    clear_below(m.weights + i, count, block.count);
+    clear_below(m.gradients + i, count, block.count);
   }
 }
 
-void query_block(const AttentionBackward& b, const HeadView& head, int64_t query, const Sums& dk, const Sums& dv,
-                 Memory& m) {
+// The queries of one block against all keys of their sequence, which lie in m.k and v.
+void query_block(const AttentionBackward& b, const HeadView& head, int64_t query, bool accumulate, const Sums& dk,
+                 const Sums& dv, Rows v, BlockMask& mask, Memory& m, Ahead& ahead) {
   const Attention& p = b.forward;
-  const int64_t queries = smaller(kQueries, head.queries - query), lanes = round_up(queries, kLanes);
+  const int64_t queries = smaller(kQueries, head.queries - query);
   const int64_t width = round_up(p.width, kLanes), value_width = round_up(p.value_width, kLanes);
   const int64_t row = head.first_query + query;
   const float* rows_q = head.q + query * p.q_stride;
   const float* rows_dout = b.dout + row * p.out_stride + head.h * p.value_width;
   const float* rows_out = p.out + row * p.out_stride + head.h * p.value_width;
   const float* lse = p.lse + head.h * p.q_offsets[p.sequences] + row;
+  float* rows_dq = b.dq + row * b.dq_stride + head.h * p.width;
 
-  transpose_rows(rows_q, p.q_stride, queries, p.width, m.q_transposed);
-  transpose_rows(rows_dout, p.out_stride, queries, p.value_width, m.dout_transposed);
-  const Rows q = whole_rows(rows_q, p.q_stride, queries, p.width, m.q);
-  const Rows dout = whole_rows(rows_dout, p.out_stride, queries, p.value_width, m.dout);
-  for (int64_t i = 0; i < lanes; ++i) {
+  const int64_t visible = head.visible(p, query + queries);
+  if (visible == 0) {
+    for (int64_t i = 0; i < queries; ++i)
+      __builtin_memset(rows_dq + i * b.dq_stride, 0, static_cast<size_t>(p.width) * sizeof(float));
+    return;
+  }
+  copy_rows(rows_q, p.q_stride, queries, p.width, m.q);
+  copy_rows(rows_dout, p.out_stride, queries, p.value_width, m.dout);
+  transpose_rows(m.q, width, queries, p.width, m.q_transposed);
+  transpose_rows(m.dout, value_width, queries, p.value_width, m.dout_transposed);
+  for (int64_t i = 0; i < round_up(queries, kLanes); ++i) {
     // A row without keys, or none at all: e^(score - ∞) = 0.
-    m.lse[i] = i < queries && lse[i] != -kInfinity ? lse[i] : kInfinity;
+    m.lse[i] = i < queries && lse[i] != -kInfinity ? lse[i] * kLog2E : kInfinity;
     Vec d{};
     if (i < queries)
       for_vectors(0, p.value_width, [&](int64_t c, auto n) {
-        d = fma(load(rows_dout + i * p.out_stride + c, n), load(rows_out + i * p.out_stride + c, n), d);
+        d = fma(load(m.dout + i * value_width + c), load(rows_out + i * p.out_stride + c, n), d);
       });
     m.d[i] = sum(d);
   }
 
-  BlockMask mask(p, head);
-  const int64_t visible = head.visible(p, query + queries);
+  const Sums dq(rows_dq, b.dq_stride, p.width, m.dq);
   for (int64_t key = 0; key < visible; key += kKeys) {
-    const int64_t count = smaller(kKeys, visible - key);
-    const float factor = score_block(p, head, query, queries, key, count, m.q_transposed, m.weights, m.slopes);
-    block_product<0>(count, lanes, p.value_width, head.v + key * p.v_stride, p.v_stride, 1, m.dout_transposed, kQueries,
-                     m.gradients, kQueries, false);
-    if (mask.on()) mask.begin(query, queries, key);
-    block_gradients(p, factor, count, lanes, mask, m);
-    const Rows k = whole_rows(head.k + key * p.k_stride, p.k_stride, count, p.width, m.k);
-    block_product<kQueries>(count, value_width, queries, m.weights, kQueries, 1, dout.data, dout.step,
-                            dv.data + key * dv.step, dv.step, true);
-    block_product<kQueries>(count, width, queries, m.gradients, kQueries, 1, q.data, q.step, dk.data + key * dk.step,
-                            dk.step, true);
-    block_product<1>(queries, width, count, m.gradients, 1, kQueries, k.data, k.step, m.dq, width, key > 0);
+    const Block block(p, head, query, key, visible);
+    const float* k = m.k + key * width;
+    const float factor = score_block(p, head, block, {k, width}, m.q_transposed, m.weights, m.slopes, ahead);
+    block_product<0>(block.count, block.lanes,
+                     {v.data + key * v.step, v.step, 1, m.dout_transposed, kQueries, m.gradients, kQueries}, ahead,
+                     [&](int64_t first, int64_t) { return block.key_columns(first, p.value_width); });
+    mask.begin(head, block);
+    block_gradients(p, factor * kLog2E, block, mask, m);
+    const auto from_queries = [&](int64_t first, int64_t) { return block.key_depth(first); };
+    block_product<kQueries>(block.count, value_width,
+                            {m.weights, kQueries, 1, m.dout, value_width, dv.data + key * dv.step, dv.step, accumulate},
+                            ahead, from_queries);
+    block_product<kQueries>(block.count, width,
+                            {m.gradients, kQueries, 1, m.q, width, dk.data + key * dk.step, dk.step, accumulate}, ahead,
+                            from_queries);
+    block_product<1>(queries, width, {m.gradients, 1, kQueries, k, width, dq.data, dq.step, key > 0}, ahead,
+                     [&](int64_t, int64_t end) { return block.query_depth(end); });
   }
-  for (int64_t i = 0; i < queries; ++i) {
-    float* dq = b.dq + (row + i) * b.dq_stride + head.h * p.width;
-    for_vectors(0, p.width,
-                [&](int64_t c, auto n) { store(dq + c, visible > 0 ? load(m.dq + i * width + c) : Vec{}, n); });
+  dq.finish(rows_dq, b.dq_stride, queries, p.width);
+}
+
+// All heads of one key head of one sequence.
+void key_head_gradients(const AttentionBackward& b, int64_t s, int64_t key_head, BlockMask& mask, Memory& m,
+                        Ahead& ahead) {
+  const Attention& p = b.forward;
+  const int64_t group = p.heads / p.key_heads;
+  const HeadView first(p, s, key_head * group);
+  float* to_dk = b.dk + first.first_key * b.dk_stride + key_head * p.width;
+  float* to_dv = b.dv + first.first_key * b.dv_stride + key_head * p.value_width;
+  const Sums dk(to_dk, b.dk_stride, p.width, m.dk);
+  const Sums dv(to_dv, b.dv_stride, p.value_width, m.dv);
+  copy_rows(first.k, p.k_stride, first.keys, p.width, m.k);
+  const Rows v = rows_for(group > 1 || first.queries > kQueries, first.v, p.v_stride, first.keys, p.value_width, m.v);
+  // The first block of queries writes what it sees, the others add.
+  const int64_t written = first.queries > 0 ? first.visible(p, smaller(kQueries, first.queries)) : 0;
+  dk.clear(written, first.keys, p.width);
+  dv.clear(written, first.keys, p.value_width);
+  for (int64_t h = first.h; h < first.h + group; ++h) {
+    const HeadView head(p, s, h);
+    for (int64_t query = 0; query < head.queries; query += kQueries)
+      query_block(b, head, query, h > first.h || query > 0, dk, dv, v, mask, m, ahead);
   }
+  dk.finish(to_dk, b.dk_stride, first.keys, p.width);
+  dv.finish(to_dv, b.dv_stride, first.keys, p.value_width);
+}
+
+// What key_head_gradients reads and writes first.
+void list(const AttentionBackward& b, int64_t s, int64_t key_head, int64_t steps, Ahead& ahead) {
+  const Attention& p = b.forward;
+  const HeadView head(p, s, key_head * (p.heads / p.key_heads));
+  const int64_t queries = smaller(head.queries, kQueries), keys = smaller(head.keys, 2 * kKeys);
+  const int64_t row = head.first_query * p.out_stride + head.h * p.value_width;
+  ahead.begin(steps);
+  ahead.add(head.k, p.k_stride, keys, p.width);
+  ahead.add(head.v, p.v_stride, keys, p.value_width);
+  ahead.add(head.q, p.q_stride, queries, p.width);
+  ahead.add(b.dout + row, p.out_stride, queries, p.value_width);
+  ahead.add(p.out + row, p.out_stride, queries, p.value_width);
+  ahead.add(b.dv + head.first_key * b.dv_stride + key_head * p.value_width, b.dv_stride, keys, p.value_width);
+  ahead.add(b.dk + head.first_key * b.dk_stride + key_head * p.width, b.dk_stride, keys, p.width);
+  ahead.add(b.dq + head.first_query * b.dq_stride + head.h * p.width, b.dq_stride, queries, p.width);
 }
 
 }  // namespace
@@ -130,24 +185,16 @@ void attention_backward(KernelContext& context, const AttentionBackward& b) noex
   const Attention& p = b.forward;
   int64_t longest = 0;
   for (int64_t s = 0; s < p.sequences; ++s) longest = larger(longest, p.k_offsets[s + 1] - p.k_offsets[s]);
-  const int64_t group = p.heads / larger(1, p.key_heads);
+  const int64_t units = p.sequences * p.key_heads;
   context.scratch->reserve(context.pool->threads());
-  parallel_for(*context.pool, p.sequences * p.key_heads, 1, [&](int64_t first, int64_t last, int worker) {
+  parallel_for(*context.pool, units, grain_of(units), [&](int64_t first, int64_t last, int worker) {
     const size_t bytes = static_cast<size_t>(Memory::size(p, longest)) * sizeof(float);
     Memory memory(p, longest, static_cast<float*>(context.scratch->get(worker, bytes)));
+    BlockMask mask(p);
+    Ahead ahead;
     for (int64_t unit = first; unit < last; ++unit) {
-      const int64_t s = unit / p.key_heads, key_head = unit % p.key_heads;
-      const int64_t first_key = p.k_offsets[s], keys = p.k_offsets[s + 1] - first_key;
-      float* to_dk = b.dk + first_key * b.dk_stride + key_head * p.width;
-      float* to_dv = b.dv + first_key * b.dv_stride + key_head * p.value_width;
-      const Sums dk(to_dk, b.dk_stride, keys, p.width, memory.dk);
-      const Sums dv(to_dv, b.dv_stride, keys, p.value_width, memory.dv);
-      for (int64_t h = key_head * group; h < (key_head + 1) * group; ++h) {
-        const HeadView head(p, s, h);
-        for (int64_t query = 0; query < head.queries; query += kQueries) query_block(b, head, query, dk, dv, memory);
-      }
-      dk.finish(to_dk, b.dk_stride, keys, p.width);
-      dv.finish(to_dv, b.dv_stride, keys, p.value_width);
+      if (unit + 1 < last) list(b, (unit + 1) / p.key_heads, (unit + 1) % p.key_heads, 20, ahead);
+      key_head_gradients(b, unit / p.key_heads, unit % p.key_heads, mask, memory, ahead);
     }
   });
 }

@@ -10,7 +10,7 @@
 namespace attend::kernels::ATTEND_LEVEL {
 namespace {
 
-constexpr int64_t kQueries = 64;  // of a block
+constexpr int64_t kQueries = 32;  // of a block; its scores and both sides of their product then fit L1
 constexpr int64_t kKeys = 64;
 
 #if ATTEND_LEVEL_avx512
@@ -20,86 +20,147 @@ constexpr int kBlockRows = 6, kBlockVectors = 2;
 #else
 constexpr int kBlockRows = 4, kBlockVectors = 2;
 #endif
+constexpr int64_t kBlockColumns = kBlockVectors * kLanes;
 
-using BlockTile = void (*)(int64_t k, const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t b_step,
-                           float* c, int64_t c_step, bool accumulate);
+/// Asks for memory that is used soon, a few rows at a time beside the arithmetic: rows of a head lie too far apart for
+/// the processor to guess them.
+class Ahead {
+ public:
+  /// Drops what is left; what add() lists from now on is to be asked for within `steps` calls of step().
+  void begin(int64_t steps) { steps_ = steps, count_ = 0, rows_ = 0, at_ = 0; }
 
-/// `row_distance` is a_row where it is known at compile time, else 0.
-template <int rows, int vectors, int64_t row_distance>
-void block_tile(int64_t k, const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t b_step, float* c,
-                int64_t c_step, bool accumulate) {
-  Vec total[rows][vectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) total[r][v] = accumulate ? load(c + r * c_step + v * kLanes) : Vec{};
-  tile_product<rows, vectors>(k, a, row_distance != 0 ? row_distance : a_row, a_step, b, b_step, total);
-#pragma GCC unroll 8
-  for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) store(c + r * c_step + v * kLanes, total[r][v]);
-}
-
-template <int vectors, int64_t row_distance>
-BlockTile block_tile_of(int64_t rows) {
-#if ATTEND_LEVEL_avx512 || ATTEND_LEVEL_avx2
-  static constexpr BlockTile table[] = {block_tile<1, vectors, row_distance>, block_tile<2, vectors, row_distance>,
-                                        block_tile<3, vectors, row_distance>, block_tile<4, vectors, row_distance>,
-                                        block_tile<5, vectors, row_distance>, block_tile<6, vectors, row_distance>};
-#else
-  static constexpr BlockTile table[] = {block_tile<1, vectors, row_distance>, block_tile<2, vectors, row_distance>,
-                                        block_tile<3, vectors, row_distance>, block_tile<4, vectors, row_distance>};
-#endif
-  static_assert(sizeof(table) / sizeof(table[0]) == kBlockRows);
-  return table[rows - 1];
-}
-
-template <int64_t row_distance, int vectors>
-ATTEND_INLINE void block_columns(int64_t rows, int64_t k, const float* a, int64_t a_row, int64_t a_step, const float* b,
-                                 int64_t b_step, float* c, int64_t c_step, bool accumulate) {
-  for (int64_t i = 0; i < rows; i += kBlockRows)
-    block_tile_of<vectors, row_distance>(smaller(kBlockRows, rows - i))(k, a + i * a_row, a_row, a_step, b, b_step,
-                                                                        c + i * c_step, c_step, accumulate);
-}
-
-/// C (+)= A·B with A(i, l) at a[i·a_row + l·a_step]; `columns` is a multiple of kLanes.
-template <int64_t row_distance>
-void block_product(int64_t rows, int64_t columns, int64_t k, const float* a, int64_t a_row, int64_t a_step,
-                   const float* b, int64_t b_step, float* c, int64_t c_step, bool accumulate) {
-  for (int64_t j = 0; j < columns;) {
-    const int64_t vectors = smaller(kBlockVectors, (columns - j) / kLanes);
-    switch (vectors) {
-      case 1:
-        block_columns<row_distance, 1>(rows, k, a, a_row, a_step, b + j, b_step, c + j, c_step, accumulate);
-        break;
-      case 2:
-        block_columns<row_distance, 2>(rows, k, a, a_row, a_step, b + j, b_step, c + j, c_step, accumulate);
-        break;
-#if ATTEND_LEVEL_avx512
-      case 3:
-        block_columns<row_distance, 3>(rows, k, a, a_row, a_step, b + j, b_step, c + j, c_step, accumulate);
-        break;
-      case 4:
-        block_columns<row_distance, 4>(rows, k, a, a_row, a_step, b + j, b_step, c + j, c_step, accumulate);
-        break;
-#endif
-    }
-    j += vectors * kLanes;
+  void add(const float* x, int64_t stride, int64_t rows, int64_t width) {
+    if (rows <= 0) return;
+    parts_[count_++] = {x, stride, rows, width};
+    rows_ += rows;
   }
+
+  void step() {
+    if (at_ == count_) return;
+    for (int64_t rest = divide_up(rows_, steps_); rest > 0 && at_ < count_; --rest) {
+      Part& part = parts_[at_];
+      for (int64_t c = 0; c < part.width; c += 16) __builtin_prefetch(part.x + c, 0, 2);
+      part.x += part.stride;
+      if (--part.rows == 0) ++at_;
+    }
+  }
+
+ private:
+  struct Part {
+    const float* x;
+    int64_t stride, rows, width;
+  };
+  Part parts_[8];
+  int64_t steps_ = 1, rows_ = 0;
+  int count_ = 0, at_ = 0;
+};
+
+/// C (+)= A·B with A(i, l) at a[i·a_row + l·a_step].
+struct BlockProduct {
+  const float* a;
+  int64_t a_row, a_step;
+  const float* b;
+  int64_t b_step;
+  float* c;
+  int64_t c_step;
+  bool accumulate = false;
+  const float* before = nullptr;  ///< [rows]: what was there is multiplied with it
+  const float* after = nullptr;   ///< [rows]: the result is multiplied with it
+  float* out = nullptr;           ///< where the result goes, if not to c
+  int64_t out_step = 0;
+};
+
+using BlockTile = void (*)(const BlockProduct& p, int64_t row, int64_t column, int64_t begin, int64_t end);
+
+/// The tile of C at (row, column), from the part [begin, end) of the depth. `row_distance` is a_row where it is known
+/// at compile time, else 0.
+template <int rows, int vectors, int64_t row_distance>
+void block_tile(const BlockProduct& p, int64_t row, int64_t column, int64_t begin, int64_t end) {
+  Vec total[rows][vectors];
+  const float* c = p.c + row * p.c_step + column;
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) total[r][v] = p.accumulate ? load(c + r * p.c_step + v * kLanes) : Vec{};
+  if (p.before != nullptr) {
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) total[r][v] *= splat(p.before[row + r]);
+  }
+  const int64_t a_row = row_distance != 0 ? row_distance : p.a_row;
+  tile_product<rows, vectors>(end - begin, p.a + row * a_row + begin * p.a_step, a_row, p.a_step,
+                              p.b + begin * p.b_step + column, p.b_step, total);
+  if (p.after != nullptr) {
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) total[r][v] *= splat(p.after[row + r]);
+  }
+  const int64_t step = p.out != nullptr ? p.out_step : p.c_step;
+  float* out = (p.out != nullptr ? p.out : p.c) + row * step + column;
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) store(out + r * step + v * kLanes, total[r][v]);
 }
 
-/// Rows of a matrix as the right side of a product, which reads whole vectors: where they lie if the width allows it,
-/// else copied to `memory` with zeros behind.
+template <int64_t row_distance, int vectors, int... rows>
+constexpr BlockTile block_tile_of(int64_t count, std::integer_sequence<int, rows...>) {
+  constexpr BlockTile table[] = {block_tile<rows + 1, vectors, row_distance>...};
+  return table[count - 1];
+}
+
+template <int64_t row_distance>
+ATTEND_INLINE BlockTile block_tile_of(int64_t rows, int64_t vectors) {
+  constexpr auto all = std::make_integer_sequence<int, kBlockRows>{};
+#if ATTEND_LEVEL_avx512
+  if (vectors == 4) return block_tile_of<row_distance, 4>(rows, all);
+  if (vectors == 3) return block_tile_of<row_distance, 3>(rows, all);
+#endif
+  if (vectors == 2) return block_tile_of<row_distance, 2>(rows, all);
+  return block_tile_of<row_distance, 1>(rows, all);
+}
+
+/// What a tile of rows needs: the columns from `column` on (a multiple of kLanes), the depth from begin to end.
+struct TileRange {
+  int64_t column, begin, end;
+};
+
+/// The product tile by tile; `columns` is a multiple of kLanes. range(first, last) says what the rows [first, last)
+/// need.
+template <int64_t row_distance, class Range>
+ATTEND_INLINE void block_product(int64_t rows, int64_t columns, const BlockProduct& p, Ahead& ahead,
+                                 const Range& range) {
+  for (int64_t panel = 0; panel < columns; panel += kBlockColumns)
+    for (int64_t row = 0; row < rows; row += kBlockRows) {
+      const int64_t count = smaller(kBlockRows, rows - row);
+      const TileRange needed = range(row, row + count);
+      const int64_t column = larger(panel, needed.column);
+      const int64_t vectors = (smaller(panel + kBlockColumns, columns) - column) / kLanes;
+      if (vectors > 0)
+        block_tile_of<row_distance>(count, vectors)(p, row, column, needed.begin, larger(needed.begin, needed.end));
+      ahead.step();
+    }
+}
+
+/// Rows of one head side by side, filled up with zeros to whole vectors: as they lie in a matrix they compete for few
+/// places of the cache.
+ATTEND_INLINE void copy_rows(const float* x, int64_t stride, int64_t rows, int64_t width, float* to) {
+  for (int64_t i = 0; i < rows; ++i, x += stride, to += round_up(width, kLanes))
+    for_vectors(0, width, [&](int64_t c, auto n) { store(to + c, load(x + c, n)); });
+}
+
+/// Rows that a product reads: where they lie, or a copy.
 struct Rows {
   const float* data;
   int64_t step;
 };
-ATTEND_INLINE Rows whole_rows(const float* x, int64_t stride, int64_t rows, int64_t width, float* memory) {
-  if (width % kLanes == 0) return {x, stride};
-  const int64_t padded = round_up(width, kLanes);
-  for (int64_t i = 0; i < rows; ++i)
-    for_vectors(0, width, [&](int64_t j, auto n) { store(memory + i * padded + j, load(x + i * stride + j, n)); });
-  return {memory, padded};
+/// A copy only if it is read more than once.
+ATTEND_INLINE Rows rows_for(bool often, const float* x, int64_t stride, int64_t rows, int64_t width, float* memory) {
+  if (!often) return {x, stride};
+  copy_rows(x, stride, rows, width, memory);
+  return {memory, round_up(width, kLanes)};
 }
 
 /// to[d·kQueries + i] = x[i·stride + d] for `count` rows, zeros up to a whole vector.
@@ -109,6 +170,10 @@ ATTEND_INLINE void transpose_rows(const float* x, int64_t stride, int64_t count,
     pack_rows<kLanes>(x + i * stride, stride, kLanes, width, to + i, kQueries, true);
   if (i < count) pack_rows<0>(x + i * stride, stride, count - i, width, to + i, kQueries, true);
 }
+
+/// Units of a task: few enough that there are some dozens of tasks, for balance, and else many, because a worker asks
+/// ahead only for its own.
+constexpr int64_t grain_of(int64_t units) { return larger(1, smaller(16, units / 32)); }
 
 /// One head of one sequence.
 struct HeadView {
@@ -133,19 +198,41 @@ struct HeadView {
   const float *q, *k, *v;
 };
 
-/// scores[j·kQueries + i] of the keys [key, key+count) and the queries [query, query+queries), from Qᵀ of the queries.
-/// They still lack the factor that is returned (the scale, or 1 if something had to be applied after it). With
-/// softcap, slopes gets d capped/d score in the same layout, if not null.
-inline float score_block(const Attention& p, const HeadView& head, int64_t query, int64_t queries, int64_t key,
-                         int64_t count, const float* q_transposed, float* scores, float* slopes) {
-  const int64_t lanes = round_up(queries, kLanes);
-  block_product<0>(count, lanes, p.width, head.k + key * p.k_stride, p.k_stride, 1, q_transposed, kQueries, scores,
-                   kQueries, false);
+/// The queries [query, query+queries) against the keys [key, key+count): lane i sees key j if j ≤ i + offset.
+struct Block {
+  Block(const Attention& p, const HeadView& head, int64_t query_, int64_t key_, int64_t end)
+      : query(query_),
+        queries(smaller(kQueries, head.queries - query)),
+        lanes(round_up(queries, kLanes)),
+        key(key_),
+        count(smaller(kKeys, end - key)),
+        offset(p.causal ? query + head.keys - head.queries - key : kKeys) {}
+
+  /// How many keys lane i sees.
+  int64_t seen(int64_t i) const { return larger(0, smaller(count, i + offset + 1)); }
+  /// The first lane that sees key j.
+  int64_t first_lane(int64_t j) const { return larger(0, j - offset); }
+
+  /// Of products whose rows are keys and whose columns, or depth, are queries, or the other way round.
+  TileRange key_columns(int64_t first, int64_t depth) const { return {first_lane(first) / kLanes * kLanes, 0, depth}; }
+  TileRange key_depth(int64_t first) const { return {0, first_lane(first), queries}; }
+  TileRange query_depth(int64_t last) const { return {0, 0, seen(last - 1)}; }
+
+  int64_t query, queries, lanes, key, count, offset;
+};
+
+/// scores[j·kQueries + i] of a block, from rows of K and Qᵀ; of a vector of lanes only the keys that one of them sees,
+/// and then -inf for the lanes that do not. They still lack the factor that is returned (the scale, or 1 if something
+/// had to be applied after it). With softcap, slopes gets d capped/d score in the same layout, if not null.
+inline float score_block(const Attention& p, const HeadView& head, const Block& block, Rows k,
+                         const float* q_transposed, float* scores, float* slopes, Ahead& ahead) {
+  block_product<0>(block.count, block.lanes, {k.data, k.step, 1, q_transposed, kQueries, scores, kQueries}, ahead,
+                   [&](int64_t first, int64_t) { return block.key_columns(first, p.width); });
   float factor = p.scale;
   if (p.softcap > 0 || p.bias != nullptr || p.mask != nullptr || !(p.scale > 0)) {
     const bool capped = p.softcap > 0;
-    for (int64_t j = 0; j < count; ++j)
-      for (int64_t i = 0; i < lanes; i += kLanes) {
+    for (int64_t i = 0; i < block.lanes; i += kLanes)
+      for (int64_t j = 0; j < block.seen(i + kLanes - 1); ++j) {
         Vec x = load(scores + j * kQueries + i) * p.scale;
         if (capped) {
           const Vec t = tanh(x / p.softcap);
@@ -157,61 +244,67 @@ inline float score_block(const Attention& p, const HeadView& head, int64_t query
     factor = 1;
   }
   if (p.bias != nullptr) {
-    const float* bias = p.bias + head.s * p.bias_strides[0] + head.h * p.bias_strides[1] + key;
-    for (int64_t i = 0; i < queries; ++i)
-      for (int64_t j = 0; j < count; ++j) scores[j * kQueries + i] += bias[(query + i) * p.bias_strides[2] + j];
+    const float* bias = p.bias + head.s * p.bias_strides[0] + head.h * p.bias_strides[1] + block.key;
+    for (int64_t i = 0; i < block.queries; ++i)
+      for (int64_t j = 0; j < block.seen(i); ++j)
+        scores[j * kQueries + i] += bias[(block.query + i) * p.bias_strides[2] + j];
   }
   if (p.mask != nullptr) {
-    const uint8_t* mask = p.mask + head.s * p.mask_strides[0] + head.h * p.mask_strides[1] + key;
-    for (int64_t i = 0; i < queries; ++i)
-      for (int64_t j = 0; j < count; ++j)
-        if (!mask[(query + i) * p.mask_strides[2] + j]) scores[j * kQueries + i] = -kInfinity;
+    const uint8_t* mask = p.mask + head.s * p.mask_strides[0] + head.h * p.mask_strides[1] + block.key;
+    for (int64_t i = 0; i < block.queries; ++i)
+      for (int64_t j = 0; j < block.seen(i); ++j)
+        if (!mask[(block.query + i) * p.mask_strides[2] + j]) scores[j * kQueries + i] = -kInfinity;
   }
-  // Query i sees key j if j ≤ i + shift.
-  const int64_t shift = head.keys - head.queries;
-  if (p.causal && key + count - 1 > query + shift) {
-    for (int64_t j = larger(0, query + shift + 1 - key); j < count; ++j) {
-      const int32_t hidden = static_cast<int32_t>(key + j - shift - query);  // the queries before it
-      for (int64_t i = 0; i < smaller(lanes, round_up(hidden, kLanes)); i += kLanes) {
-        float* at = scores + j * kQueries + i;
-        store(at, select(lane_numbers() + static_cast<int32_t>(i) < hidden, splat(-kInfinity), load(at)));
-      }
+  for (int64_t i = 0; i < block.lanes; i += kLanes)
+    for (int64_t j = block.seen(i); j < block.seen(i + kLanes - 1); ++j) {
+      float* at = scores + j * kQueries + i;
+      const int32_t hidden = static_cast<int32_t>(block.first_lane(j) - i);  // the lanes before it
+      store(at, select(lane_numbers() < hidden, splat(-kInfinity), load(at)));
     }
-  }
   return factor;
+}
+
+/// Zeros below what a vector of lanes sees, as far as a tile that begins above reaches.
+ATTEND_INLINE void clear_below(float* weights, int64_t seen, int64_t count) {
+  for (int64_t j = seen; j < smaller(count, seen + kBlockRows); ++j) store(weights + j * kQueries, Vec{});
 }
 
 /// The dropout factors of a block: one mask block per query row, the key is the lane.
 class BlockMask {
  public:
-  BlockMask(const Attention& p, const HeadView& head) : mask_(p.dropout), heads_(p.heads), head_(head) {}
+  explicit BlockMask(const Attention& p) : mask_(p.dropout), heads_(p.heads) {}
   bool on() const { return mask_.on(); }
 
   /// Call before at() for the block that begins with `query` and `key` (key / 2^20 is the same in all of it).
-  void begin(int64_t query, int64_t queries, int64_t key) {
-    key_ = key;
-    for (int64_t i = 0; i < round_up(queries, kLanes); ++i) {
-      const int64_t row = head_.first_query + query + i;
-      const MaskSeeds seeds = mask_.seeds(row * heads_ + head_.h + (key >> kLaneBits));
-      first_[i] = seeds.first;
-      second_[i] = seeds.second;
+  void begin(const HeadView& head, const Block& block) {
+    const int64_t blocks = head.h + (block.key >> kLaneBits);
+    if (!on() || (first_ == head.first_query + block.query && blocks_ == blocks)) return;
+    first_ = head.first_query + block.query, blocks_ = blocks;
+    for (int64_t i = 0; i < block.lanes; i += kLanes / 2) {
+      alignas(64) uint64_t rows[kLanes / 2];
+      for (int64_t l = 0; l < kLanes / 2; ++l) rows[l] = static_cast<uint64_t>((first_ + i + l) * heads_ + blocks);
+      const Wide seeds = mask_.seeds(*reinterpret_cast<const Wide*>(rows));
+      for (int64_t l = 0; l < kLanes / 2; ++l) {
+        firsts_[i + l] = static_cast<uint32_t>(seeds[l]) * kLaneFactor;
+        seconds_[i + l] = static_cast<uint32_t>(seeds[l] >> 32);
+      }
     }
   }
 
-  /// Of key `begin + j` and the queries i … i+kLanes-1 of the block.
-  Vec at(int64_t j, int64_t i) const {
-    const uint32_t lane = static_cast<uint32_t>(key_ + j) & kLaneMask;
-    return mask_.at(lane - Uint{}, *reinterpret_cast<const Uint*>(first_ + i),
-                    *reinterpret_cast<const Uint*>(second_ + i));
+  /// Of the block's key j and the queries i … i+kLanes-1 of the block.
+  Vec at(const Block& block, int64_t j, int64_t i) const {
+    const uint32_t lane = static_cast<uint32_t>(block.key + j) & kLaneMask;
+    return mask_.at(*reinterpret_cast<const Uint*>(firsts_ + i) + lane * kLaneFactor,
+                    *reinterpret_cast<const Uint*>(seconds_ + i));
   }
 
  private:
+  typedef uint64_t Wide __attribute__((vector_size(4 * kLanes), may_alias));
+
   MaskStream mask_;
-  int64_t heads_;
-  const HeadView& head_;
-  int64_t key_ = 0;
-  alignas(64) uint32_t first_[kQueries];
-  alignas(64) uint32_t second_[kQueries];
+  int64_t heads_, first_ = -1, blocks_ = -1;
+  alignas(64) uint32_t firsts_[kQueries];
+  alignas(64) uint32_t seconds_[kQueries];
 };
 
 }  // namespace

@@ -13,6 +13,7 @@ void attention_weights(KernelContext& context, const AttentionWeights& w) noexce
     float* scores = static_cast<float*>(
         context.scratch->get(worker, static_cast<size_t>(kQueries * (kKeys + p.width)) * sizeof(float)));
     float* q_transposed = scores + kQueries * kKeys;
+    Ahead ahead;
     for (int64_t unit = first; unit < last; ++unit) {
       const HeadView head(p, w.sequence, unit / blocks);
       const int64_t query = unit % blocks * kQueries, queries = smaller(kQueries, head.queries - query);
@@ -20,13 +21,16 @@ void attention_weights(KernelContext& context, const AttentionWeights& w) noexce
       float* weights = w.weights + (head.h * head.queries + query) * head.keys;
       transpose_rows(head.q + query * p.q_stride, p.q_stride, queries, p.width, q_transposed);
       for (int64_t key = 0; key < head.keys; key += kKeys) {
-        const int64_t count = smaller(kKeys, head.keys - key);
-        const float factor = score_block(p, head, query, queries, key, count, q_transposed, scores, nullptr);
+        const Block block(p, head, query, key, head.keys);
+        const Rows k{head.k + key * p.k_stride, p.k_stride};
+        const float factor = score_block(p, head, block, k, q_transposed, scores, nullptr, ahead);
         for (int64_t i = 0; i < queries; ++i) {
           const float shift = lse[i] != -kInfinity ? lse[i] : kInfinity;  // a row without keys: all 0
           float* to = weights + i * head.keys + key;
-          for (int64_t j = 0; j < count; ++j) to[j] = scores[j * kQueries + i] * factor - shift;
-          for_vectors(0, count, [&](int64_t j, auto n) { store(to + j, exp(load(to + j, n)), n); });
+          const int64_t seen = block.seen(i);
+          for (int64_t j = 0; j < seen; ++j) to[j] = scores[j * kQueries + i] * factor - shift;
+          for_vectors(0, seen, [&](int64_t j, auto n) { store(to + j, exp(load(to + j, n)), n); });
+          __builtin_memset(to + seen, 0, static_cast<size_t>(block.count - seen) * sizeof(float));
         }
       }
     }

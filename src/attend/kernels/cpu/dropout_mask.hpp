@@ -16,18 +16,21 @@ struct MaskSeeds {
   uint32_t first, second;
 };
 
-ATTEND_INLINE MaskSeeds mask_seeds(uint64_t key, uint64_t block) {
-  uint64_t z = key + (block + 1) * 0x9e3779b97f4a7c15u;
+/// Both seeds of a block, the first in the low half; U is uint64_t or a vector of them.
+template <class U>
+ATTEND_INLINE U mask_seeds(uint64_t key, U block) {
+  U z = key + (block + 1) * 0x9e3779b97f4a7c15u;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  z ^= z >> 31;
-  return {static_cast<uint32_t>(z), static_cast<uint32_t>(z >> 32)};
+  return z ^ (z >> 31);
 }
 
-/// 24 random bits; U is uint32_t or a vector of them.
+constexpr uint32_t kLaneFactor = 0x9e3779b1u;
+
+/// 24 random bits of (lane + first)·kLaneFactor; U is uint32_t or a vector of them.
 template <class U>
-ATTEND_INLINE U mixed(U lane, U first, U second) {
-  U h = (lane + first) * 0x9e3779b1u;
+ATTEND_INLINE U mixed(U product, U second) {
+  U h = product;
   h = (h ^ (h >> 15) ^ second) * 0x85ebca6bu;
   h = (h ^ (h >> 13)) * 0xc2b2ae35u;
   return (h ^ (h >> 16)) >> 8;
@@ -51,28 +54,34 @@ class MaskStream {
     if (lane + kLanes > kLaneMask + 1) return at_border(element);
     seed(element >> kLaneBits);
     const Uint lanes = reinterpret_cast<Uint>(lane_numbers() + static_cast<int32_t>(lane));
-    return at(lanes, seeds_.first - Uint{}, seeds_.second - Uint{});
+    return at((lanes + seeds_.first) * kLaneFactor, seeds_.second - Uint{});
   }
 
-  /// Of given lanes and seeds (attention: one block per query row).
-  Vec at(Uint lanes, Uint first, Uint second) const {
-    return select(reinterpret_cast<Int>(mixed(lanes, first, second)) >= threshold_, splat(scale_), Vec{});
+  /// Of given (lane + first seed)·kLaneFactor and second seeds (attention: one block per query row).
+  Vec at(Uint product, Uint second) const {
+    return select(reinterpret_cast<Int>(mixed(product, second)) >= threshold_, splat(scale_), Vec{});
   }
 
-  MaskSeeds seeds(int64_t block) const { return mask_seeds(key_, static_cast<uint64_t>(block)); }
+  /// The seeds of many blocks at once; U is a vector of uint64_t.
+  template <class U>
+  U seeds(U blocks) const {
+    return mask_seeds(key_, blocks);
+  }
 
  private:
   void seed(uint64_t block) {
     if (block == block_) return;
     block_ = block;
-    seeds_ = mask_seeds(key_, block);
+    const uint64_t both = mask_seeds(key_, block);
+    seeds_ = {static_cast<uint32_t>(both), static_cast<uint32_t>(both >> 32)};
   }
 
   Vec at_border(uint64_t element) {
     Vec result{};
     for (int l = 0; l < kLanes; ++l, ++element) {
       seed(element >> kLaneBits);
-      const uint32_t h = mixed(static_cast<uint32_t>(element) & kLaneMask, seeds_.first, seeds_.second);
+      const uint32_t lane = static_cast<uint32_t>(element) & kLaneMask;
+      const uint32_t h = mixed((lane + seeds_.first) * kLaneFactor, seeds_.second);
       result[l] = static_cast<int32_t>(h) >= threshold_ ? scale_ : 0;
     }
     return result;

@@ -22,6 +22,20 @@ ATTEND_INLINE Vec exp(Vec x) {
   return scale_by_power(p, n);
 }
 
+constexpr float kLog2E = 1.44269504088896f;
+constexpr float kLn2 = 0.693147180559945f;
+
+/// 2^x for x ≤ 128, as cheap as can be: attention's weights. 0 below -150, exactly 1 at 0, exactly 0 at -inf.
+ATTEND_INLINE Vec exp2(Vec x) {
+  x = max(splat(-151.0f), x);
+  const Vec n = round(x), f = x - n;
+  Vec p = fma(splat(1.32647272471e-3f), f, splat(9.67151268815e-3f));
+  p = fma(p, f, splat(5.55073374357e-2f));
+  p = fma(p, f, splat(0.240222420846f));
+  p = fma(p, f, splat(0.693146977599f));
+  return scale_by_power(fma(p, f, splat(1.0f)), n);
+}
+
 /// ln x of normal numbers x > 0 (NaN stays NaN): x = 2^n·m with √½ ≤ m < √2 and ln m = f - f²/2 + f³·P(f), f = m - 1.
 ATTEND_INLINE Vec log(Vec x) {
   constexpr int32_t kSqrtHalfBits = 0x3f3504f3;
