@@ -100,17 +100,18 @@ struct Panels {
   int64_t step;    // from one l to the next (B; panels of A are as wide as they have rows)
 };
 
-using PackB = void (*)(const void* b, int64_t ldb, bool transposed, int64_t count, int64_t depth, float* to);
+using PackB = void (*)(const void* b, int64_t ldb, bool transposed, int64_t columns, int64_t depth, float* to,
+                       int64_t panel_size);
 
 template <Format product>
 PackB pack_b_of(Format format) {
   switch (format) {
     case Format::f32:
-      return pack_b_panel<product, float>;
+      return pack_b_panels<product, float>;
     case Format::bf16:
-      return pack_b_panel<product, Bf16>;
+      return pack_b_panels<product, Bf16>;
     case Format::f16:
-      return pack_b_panel<product, F16>;
+      return pack_b_panels<product, F16>;
   }
   return nullptr;
 }
@@ -136,7 +137,7 @@ class Product {
         column_panels_(divide_up(p.n, kTileColumns)),
         k_(divide_up(p.k, per)),
         depth_(divide_up(k_, larger(1, divide_up(k_, kMaxDepth)))),
-        pack_b_panel_(pack_b_of<product>(p.b_format)),
+        pack_b_panels_(pack_b_of<product>(p.b_format)),
         simple_end_(has_simple_end(p)),
         inline_(p.m * p.n * p.k < kSmall) {
     scratch_.reserve(pool_.threads() + 1);
@@ -164,23 +165,31 @@ class Product {
     parallel_for(pool_, count, inline_ ? count : grain, body);
   }
 
-  int64_t rows_of(int64_t panel) const { return smaller(kTileRows, p_.m - panel * kTileRows); }
-  int64_t columns_of(int64_t panel) const { return smaller(kTileColumns, p_.n - panel * kTileColumns); }
+  int64_t rows_of(int64_t panel, int64_t end) const { return smaller(end * kTileRows, p_.m) - panel * kTileRows; }
+  int64_t rows_of(int64_t panel) const { return rows_of(panel, panel + 1); }
+  int64_t columns_of(int64_t panel, int64_t end) const {
+    return smaller(end * kTileColumns, p_.n) - panel * kTileColumns;
+  }
+  int64_t columns_of(int64_t panel) const { return columns_of(panel, panel + 1); }
 
   static int64_t packing_grain(int64_t floats) { return larger(1, 16384 / (floats + 1)); }
   static int64_t grain_of(int64_t panels) { return smaller(kMaxPanels, larger(1, panels / kTasks)); }
 
   int64_t numbers_of(int64_t begin, int64_t depth) const { return smaller(depth * per, p_.k - begin * per); }
 
-  void pack_a(int64_t panel, int64_t begin, int64_t depth, float* to) const {
+  // The panels [panel, end) of A, kTileRows·stride floats apart.
+  void pack_a(int64_t panel, int64_t end, int64_t begin, int64_t depth, float* to, int64_t stride) const {
     const int64_t row = panel * kTileRows, l = begin * per;
     const float* from = p_.a_transposed ? p_.a + l * p_.lda + row : p_.a + row * p_.lda + l;
-    pack_a_panel<product>(from, p_.lda, p_.a_transposed, rows_of(panel), numbers_of(begin, depth), to);
+    pack_a_panels<product>(from, p_.lda, p_.a_transposed, rows_of(panel, end), numbers_of(begin, depth), to,
+                           kTileRows * stride);
   }
 
-  void pack_b(int64_t panel, int64_t begin, int64_t depth, float* to) const {
+  // The panels [panel, end) of B, kTileColumns·stride floats apart.
+  void pack_b(int64_t panel, int64_t end, int64_t begin, int64_t depth, float* to, int64_t stride) const {
     const void* from = number_at(p_.b, p_.ldb, p_.b_transposed, p_.b_format, begin * per, panel * kTileColumns);
-    pack_b_panel_(from, p_.ldb, p_.b_transposed, columns_of(panel), numbers_of(begin, depth), to);
+    pack_b_panels_(from, p_.ldb, p_.b_transposed, columns_of(panel, end), numbers_of(begin, depth), to,
+                   kTileColumns * stride);
   }
 
   float* memory(int slot, int64_t floats) {
@@ -198,7 +207,7 @@ class Product {
       if (!as_it_lies) {
         float* packed = memory(pool_.threads(), (last - first) * kTileRows * length);
         over_panels(last - first, packing_grain(kTileRows * length), [&](int64_t begin, int64_t end, int) {
-          for (int64_t i = begin; i < end; ++i) pack_a(first + i, from, length, packed + i * kTileRows * length);
+          pack_a(first + begin, first + end, from, length, packed + begin * kTileRows * length, length);
         });
         shared = packed;
       }
@@ -233,7 +242,7 @@ class Product {
       } else {
         float* packed = memory(pool_.threads(), (last - first) * kTileColumns * length);
         over_panels(last - first, packing_grain(kTileColumns * length), [&](int64_t begin, int64_t end, int) {
-          for (int64_t j = begin; j < end; ++j) pack_b(first + j, from, length, packed + j * kTileColumns * length);
+          pack_b(first + begin, first + end, from, length, packed + begin * kTileColumns * length, length);
         });
         shared = {packed, kTileColumns * length, kTileColumns};
       }
@@ -243,7 +252,7 @@ class Product {
           const int64_t depth = smaller(depth_, to - l);
           for (int64_t i = begin; i < end;) {
             const int64_t next = smaller(i + kMaxPanels, end);
-            for (int64_t row = i; row < next; ++row) pack_a(row, l, depth, own + (row - i) * kTileRows * depth_);
+            pack_a(i, next, l, depth, own, depth_);
             for (int64_t j = first; j < last; ++j) {
               const float* b = shared.data + (j - first) * shared.stride + (l - from) * kTileColumns;
               for (int64_t row = i; row < next; ++row)
@@ -265,8 +274,7 @@ class Product {
         end * kTileColumns <= p_.n)
       return {static_cast<const float*>(p_.b) + begin * p_.ldb + j * kTileColumns, kTileColumns, p_.ldb};
     float* own = memory(worker, kMaxPanels * kTileColumns * depth_);
-    for (int64_t panel = j; panel < end; ++panel)
-      pack_b(panel, begin, depth, own + (panel - j) * kTileColumns * depth_);
+    pack_b(j, end, begin, depth, own, depth_);
     return {own, kTileColumns * depth_, kTileColumns};
   }
 
@@ -302,7 +310,7 @@ class Product {
   ThreadPool& pool_;
   Scratch& scratch_;
   const int64_t row_panels_, column_panels_, k_, depth_;
-  const PackB pack_b_panel_;
+  const PackB pack_b_panels_;
   const bool simple_end_, inline_;
 };
 
@@ -325,11 +333,9 @@ void pack_matmul(KernelContext& context, const PackMatmul& p) noexcept {
   const int64_t stride = packed_size(kTileColumns, p.k, p.product);
   parallel_for(*context.pool, divide_up(p.n, kTileColumns), larger(1, 16384 / (stride + 1)),
                [&](int64_t begin, int64_t end, int) {
-                 for (int64_t panel = begin; panel < end; ++panel) {
-                   const int64_t column = panel * kTileColumns;
-                   pack(number_at(p.b, p.ldb, p.b_transposed, p.b_format, 0, column), p.ldb, p.b_transposed,
-                        smaller(kTileColumns, p.n - column), p.k, p.packed + panel * stride);
-                 }
+                 const int64_t column = begin * kTileColumns;
+                 pack(number_at(p.b, p.ldb, p.b_transposed, p.b_format, 0, column), p.ldb, p.b_transposed,
+                      smaller(end * kTileColumns, p.n) - column, p.k, p.packed + begin * stride, stride);
                });
 }
 

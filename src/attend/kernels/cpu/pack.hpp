@@ -65,7 +65,13 @@ ATTEND_INLINE void pack_rows(const Number* from, int64_t stride, int64_t any_cou
     Vec x[kLanes];
     if ((l + kLanes) * per <= depth) {
 #pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i) x[i] = i < count ? lanes_along<product>(from + i * stride + l * per) : Vec{};
+      for (int i = 0; i < kLanes; ++i) {
+        const Number* row = from + i * stride + l * per;
+        // The rows behind these are the next ones to be packed; so many short pieces are no stream to the hardware.
+        __builtin_prefetch(row + count * stride);
+        if constexpr (per > 1) __builtin_prefetch(row + count * stride + kLanes);
+        x[i] = i < count ? lanes_along<product>(row) : Vec{};
+      }
     } else {
       for (int i = 0; i < kLanes; ++i)
         x[i] = i < count ? lanes_along<product>(from + i * stride + l * per, depth - l * per) : Vec{};
@@ -81,48 +87,69 @@ ATTEND_INLINE void pack_rows(const Number* from, int64_t stride, int64_t any_cou
   }
 }
 
-/// Rows [0, count) of op(A) from depth 0 to `depth`: to[l·count + i].
+/// Rows [0, rows) of op(A) as panels of kTileRows rows (the last may have less), `panel_size` floats apart:
+/// panel[l·rows of the panel + i] for l in the lanes of `depth` numbers.
 template <Format product>
-ATTEND_INLINE void pack_a_panel(const float* a, int64_t lda, bool transposed, int64_t count, int64_t depth, float* to) {
+void pack_a_panels(const float* a, int64_t lda, bool transposed, int64_t rows, int64_t depth, float* to,
+                   int64_t panel_size) {
   constexpr int per = kPerLane<product>;
+  const int64_t whole = rows / kTileRows, rest = rows % kTileRows;
   if (!transposed) {
-    if (count == kTileRows) return pack_rows<kTileRows, product>(a, lda, count, depth, to, count, false);
-    return pack_rows<0, product>(a, lda, count, depth, to, count, false);
+    for (int64_t p = 0; p < whole; ++p)
+      pack_rows<kTileRows, product>(a + p * kTileRows * lda, lda, kTileRows, depth, to + p * panel_size, kTileRows,
+                                    false);
+    if (rest > 0)
+      pack_rows<0, product>(a + whole * kTileRows * lda, lda, rest, depth, to + whole * panel_size, rest, false);
+    return;
   }
-  // Whole vectors while another row lies behind: what they read and write beyond `count` is in it.
-  int64_t l = 0;
-  if (count == kTileRows)
-    for (; (l + 1) * per < depth; ++l)
-      store(to + l * kTileRows, lanes_across<product>(a + l * per * lda, lda, false, AllLanes{}));
-  for (; l * per < depth; ++l)
-    store(to + l * count, lanes_across<product>(a + l * per * lda, lda, (l + 1) * per > depth, count), count);
+  // A row of memory goes through all panels before the next one, so that memory is read in its order.
+  for (int64_t l = 0; l * per < depth; ++l) {
+    const float* row = a + l * per * lda;
+    const bool last = (l + 1) * per > depth;
+    // Whole vectors while another row lies behind: what they read and write beyond a panel's rows is in it.
+    if ((l + 1) * per < depth) {
+      for (int64_t p = 0; p < whole; ++p)
+        store(to + p * panel_size + l * kTileRows, lanes_across<product>(row + p * kTileRows, lda, false, AllLanes{}));
+    } else {
+      for (int64_t p = 0; p < whole; ++p)
+        store(to + p * panel_size + l * kTileRows, lanes_across<product>(row + p * kTileRows, lda, last, kTileRows),
+              kTileRows);
+    }
+    if (rest > 0)
+      store(to + whole * panel_size + l * rest, lanes_across<product>(row + whole * kTileRows, lda, last, rest), rest);
+  }
 }
 
-/// Columns [0, count) of op(B): to[l·kTileColumns + j], the columns that are missing as 0.
+/// Columns [0, columns) of op(B) as panels of kTileColumns, `panel_size` floats apart: panel[l·kTileColumns + j], the
+/// columns that are missing as 0.
 template <Format product, class Number>
-void pack_b_panel(const void* numbers, int64_t ldb, bool transposed, int64_t count, int64_t depth, float* to) {
+void pack_b_panels(const void* numbers, int64_t ldb, bool transposed, int64_t columns, int64_t depth, float* to,
+                   int64_t panel_size) {
   constexpr int per = kPerLane<product>;
   const Number* b = static_cast<const Number*>(numbers);
   if (transposed) {
-    for (int v = 0; v < kTileVectors; ++v) {
-      const int64_t here = larger(0, smaller(kLanes, count - v * kLanes));
-      const Number* from = b + v * kLanes * ldb;
-      if (here == kLanes) {
-        pack_rows<kLanes, product>(from, ldb, here, depth, to + v * kLanes, kTileColumns, true);
-      } else {
-        pack_rows<0, product>(from, ldb, here, depth, to + v * kLanes, kTileColumns, true);
+    for (int64_t j = 0; j < columns; j += kTileColumns, to += panel_size)
+      for (int v = 0; v < kTileVectors; ++v) {
+        const int64_t column = j + v * kLanes, here = larger(0, smaller(kLanes, columns - column));
+        const Number* from = b + column * ldb;
+        if (here == kLanes) {
+          pack_rows<kLanes, product>(from, ldb, here, depth, to + v * kLanes, kTileColumns, true);
+        } else {
+          pack_rows<0, product>(from, ldb, here, depth, to + v * kLanes, kTileColumns, true);
+        }
       }
-    }
     return;
   }
   for (int64_t l = 0; l * per < depth; ++l) {
     const bool last = (l + 1) * per > depth;
-    for (int v = 0; v < kTileVectors; ++v) {
-      const int64_t here = count - v * kLanes;
-      const Number* from = b + l * per * ldb + v * kLanes;
-      store(to + l * kTileColumns + v * kLanes, here >= kLanes ? lanes_across<product>(from, ldb, last, AllLanes{})
-                                                : here > 0     ? lanes_across<product>(from, ldb, last, here)
-                                                               : Vec{});
+    const Number* row = b + l * per * ldb;
+    for (int64_t column = 0; column < round_up(columns, kTileColumns); column += kLanes) {
+      const int64_t here = columns - column;
+      const Number* from = row + column;
+      store(to + column / kTileColumns * panel_size + l * kTileColumns + column % kTileColumns,
+            here >= kLanes ? lanes_across<product>(from, ldb, last, AllLanes{})
+            : here > 0     ? lanes_across<product>(from, ldb, last, here)
+                           : Vec{});
     }
   }
 }
