@@ -16,14 +16,15 @@ std::vector<float> keys_of(const PagedStore& store, const PagedStore::Sequence& 
   for (int32_t i = 0; i < sequence.length; ++i) {
     const int64_t row = sequence.pages[static_cast<size_t>(i / PagedStore::page_size)] * PagedStore::page_size +
                         i % PagedStore::page_size;
-    keys.push_back(store.keys(0)[row]);
+    keys.push_back(store.keys(0).data<float>()[row]);
   }
   return keys;
 }
 
 void append(PagedStore& store, PagedStore::Sequence& sequence, float value) {
   store.extend(sequence, 1);
-  store.write(0, sequence, sequence.length - 1, &value, &value, 1);
+  const Tensor row = Tensor::full({1, 1}, value);
+  store.write(0, sequence, sequence.length - 1, row, row, 0, 1);
 }
 
 }  // namespace

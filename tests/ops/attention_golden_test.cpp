@@ -297,7 +297,7 @@ void softmax(const Json& extremes) {
     const Tensor scores = f32({1, size}, x);
     for (bool log : {false, true}) {
       Tensor y({1, size});
-      ops::run(&kernels::KernelTable::softmax,
+      ops::run(Device::cpu, &kernels::KernelTable::softmax,
                kernels::Softmax{1, size, scores.data<float>(), size, y.data<float>(), size, log});
       compare(log ? "log softmax" : "softmax", y, log ? log_p : p, output_tolerance);
     }

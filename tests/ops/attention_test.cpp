@@ -82,8 +82,11 @@ Case row_of(const AttentionRow& p) {
       std::transform(twin.mask.values.begin(), twin.mask.values.end(), options.mask.data<bool>(),
                      [](double x) { return x != 0; });
     }
-    const Tensor q_offsets = Tensor::from({static_cast<int64_t>(twin.q_offsets.size())}, twin.q_offsets);
-    const Tensor k_offsets = Tensor::from({static_cast<int64_t>(twin.k_offsets.size())}, twin.k_offsets);
+    const Device device = t[0].device();
+    options.bias = options.bias.defined() ? options.bias.to(device) : options.bias;
+    options.mask = options.mask.defined() ? options.mask.to(device) : options.mask;
+    const Tensor q_offsets = Tensor::from({static_cast<int64_t>(twin.q_offsets.size())}, twin.q_offsets).to(device);
+    const Tensor k_offsets = Tensor::from({static_cast<int64_t>(twin.k_offsets.size())}, twin.k_offsets).to(device);
     const AttentionResult result = attention(t[0], t[1], t[2], q_offsets, k_offsets, options);
     Tensors outputs{result.out, result.lse};
     for (int64_t s = 0; s < q_offsets.elements() - 1; ++s)

@@ -32,9 +32,9 @@ Case row_of(const EmbeddingRow& p) {
     positions.push_back(static_cast<int32_t>((i * 5) % length));
   }
   row.run = [=](const Tensors& t) -> Tensors {
-    const Tensor position_ids = p.positions ? Tensor::from({p.tokens}, positions) : Tensor{};
-    return {embedding(Tensor::from({p.tokens}, ids), t[0], p.positions ? t[1] : Tensor{}, position_ids,
-                      {.scale = p.scale, .frozen_id = p.frozen_id})};
+    const Tensor position_ids = p.positions ? Tensor::from({p.tokens}, positions).to(t[0].device()) : Tensor{};
+    return {embedding(Tensor::from({p.tokens}, ids).to(t[0].device()), t[0], p.positions ? t[1] : Tensor{},
+                      position_ids, {.scale = p.scale, .frozen_id = p.frozen_id})};
   };
   row.twin = [=](const Vectors& v) -> Vectors {
     const Matrix table(p.vocab, p.width, v[0]);

@@ -79,7 +79,7 @@ bool same_bits(const Actual& a, const Actual& b);
 /// The first difference beyond the case's tolerance as text, or nothing.
 std::optional<std::string> mismatch(const Case& row, const Expected& expected, const Actual& actual);
 
-/// All of that at every level, with 1, 2 and 3 threads, and on no tape.
+/// All of that at every level, with 1, 2 and 3 threads, on no tape, and on the fake device.
 void check(const Case& row);
 
 /// Fills the current allocator's free blocks with NaN, so that reading memory that nobody wrote shows.

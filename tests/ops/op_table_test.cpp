@@ -1,5 +1,6 @@
 // Every operation, at every instruction-set level of this machine and several thread counts, against its
-// double-precision twin: values, gradients, and the same bits however many threads there are and tape or not.
+// double-precision twin: values, gradients, and the same bits however many threads there are, tape or not, and on the
+// fake device.
 #include "op_case.hpp"
 
 #include <attend/tensor/context.hpp>
@@ -130,12 +131,17 @@ Actual actual_of(const Case& row, const Expected& expected, bool tape_on, Device
   const Tensors outputs = row.run(inputs);
   Tensors upstream;
   for (size_t o = 0; o < outputs.size(); ++o) {
+    CHECK(outputs[o].device() == device);
     actual.outputs.push_back(floats(outputs[o]));
     upstream.push_back(row.reads(o) ? tensor_of(outputs[o].shape(), expected.upstream[o]) : Tensor{});
   }
   const Tensor loss = weighted_sum(outputs, upstream);
   const Gradients gradients = loss.tracked() ? tape.backward(loss) : Gradients{};
-  for (const Tensor& input : inputs) actual.gradients.push_back(floats(gradients.of(input)));
+  for (const Tensor& input : inputs) {
+    const Tensor gradient = gradients.of(input);
+    if (gradient.defined()) CHECK(gradient.device() == device);
+    actual.gradients.push_back(floats(gradient));
+  }
   for (size_t o = 0; o < upstream.size(); ++o)  // a gradient that came in belongs to others: it must not be written to
     if (upstream[o].defined())
       CHECK(floats(upstream[o]) == std::vector<float>(expected.upstream[o].begin(), expected.upstream[o].end()));
@@ -184,7 +190,8 @@ void poison_free_memory() {
   std::vector<Tensor> blocks;
   for (int64_t bytes = 64; bytes <= (1 << 16); bytes += std::max<int64_t>(64, bytes / 4))
     for (int copies = 0; copies < 4; ++copies)
-      blocks.push_back(Tensor::full({bytes / 4}, std::numeric_limits<float>::quiet_NaN()));
+      for (Device device : {Device::cpu, Device::fake})
+        blocks.push_back(Tensor::full({bytes / 4}, std::numeric_limits<float>::quiet_NaN()).to(device));
 }
 
 std::vector<Case> all_cases() {
@@ -212,6 +219,7 @@ void check(const Case& row) {
       }
       CHECK(same_bits(actual, *first));
       CHECK(same_bits(actual_of(row, expected, false).outputs, first->outputs));
+      CHECK(same_bits(actual_of(row, expected, true, Device::fake), *first));
     }
     Actual perturbed = *first;
     if (perturb(perturbed.outputs)) CHECK(mismatch(row, expected, perturbed));

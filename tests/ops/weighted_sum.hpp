@@ -32,7 +32,7 @@ inline Tensor weighted_sum(const Tensors& outputs, const Tensors& weights) {
           gradient = gradient.clone();
           for (float& g : gradient.values<float>()) g *= scale;
         }
-        backward.add(outputs[o], gradient);
+        backward.add(outputs[o], gradient.to(outputs[o].device()));
       }
     });
   return loss;

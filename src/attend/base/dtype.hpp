@@ -75,8 +75,8 @@ struct DTypeOf<bool> {
   static constexpr DType value = DType::boolean;
 };
 
-/// Where memory lies. `fake` is host memory that nobody may touch directly: it proves in the tests that operations
-/// do not assume host memory; real accelerators come later.
+/// Where memory lies. `fake` is host memory under addresses that fault (kernels/kernels.hpp): it proves in the tests
+/// that operations do not assume host memory; real accelerators come later.
 enum class Device : uint8_t { cpu, fake };
 
 constexpr std::string_view name_of(Device device) noexcept { return device == Device::cpu ? "cpu" : "fake"; }

@@ -1,7 +1,7 @@
 #include <attend/base/error.hpp>
 #include <attend/generate/generate.hpp>
 #include <attend/generate/search.hpp>
-#include <attend/tensor/context.hpp>
+#include <attend/ops/arguments.hpp>
 #include <attend/tensor/tape.hpp>
 
 #include <algorithm>
@@ -11,15 +11,16 @@ namespace attend {
 namespace {
 
 Tensor log_softmax(const Tensor& logits) {
-  Tensor result(logits.shape());
+  Tensor result = ops::result(logits.shape(), logits.device());
   const int64_t columns = logits.size(1);
-  Context::current().run(&kernels::KernelTable::softmax, kernels::Softmax{.rows = logits.size(0),
-                                                                          .columns = columns,
-                                                                          .x = logits.data<float>(),
-                                                                          .ldx = columns,
-                                                                          .y = result.data<float>(),
-                                                                          .ldy = columns,
-                                                                          .log = true});
+  ops::run(logits.device(), &kernels::KernelTable::softmax,
+           kernels::Softmax{.rows = logits.size(0),
+                            .columns = columns,
+                            .x = ops::f32(logits, "generate: logits"),
+                            .ldx = columns,
+                            .y = ops::f32(result, "generate: log probabilities"),
+                            .ldy = columns,
+                            .log = true});
   return result;
 }
 
@@ -43,8 +44,9 @@ class Batch {
     if (scores.shape() != Shape{count, vocab_})
       fail<ShapeError>("generate: the model gave scores {} for {} tokens and a vocabulary of {}", scores.shape(), count,
                        vocab_);
-    const Tensor logprobs = log_softmax(scores);
-    if (beams_) std::copy_n(logprobs.data<float>(), logprobs.elements(), scores.data<float>());
+    const Tensor logprobs = log_softmax(scores).to(Device::cpu);  // the searches choose on the host
+    scores = scores.to(Device::cpu);
+    if (beams_) scores.assign(logprobs);
     size_t begin = 0;
     for (const auto& search : searches) {
       if (!search) continue;

@@ -320,6 +320,22 @@ struct ReadMemory {
   float* out;
 };
 
+/// out = Σ x / divisor: the sum in double precision, in the order of x.
+struct Mean {
+  int64_t size;
+  const float* x;
+  double divisor;
+  float* out;
+};
+
+/// Bytes from one place to another; on a device, either may be the host's memory.
+struct Copy {
+  int64_t bytes;
+  const void* from;
+  void* to;
+  bool from_host = false, to_host = false;
+};
+
 /// One entry per operation, each filled with the best that this CPU and ATTEND_ISA allow: levels are laid over each
 /// other, and one that does nothing special for an operation leaves the entry of those below.
 struct KernelTable {
@@ -344,6 +360,8 @@ struct KernelTable {
   void (*sum_of_squares)(KernelContext&, const SumOfSquares&) noexcept;
   void (*adamw)(KernelContext&, const AdamW&) noexcept;
   void (*convert)(KernelContext&, const Convert&) noexcept;
+  void (*mean)(KernelContext&, const Mean&) noexcept;
+  void (*copy)(KernelContext&, const Copy&) noexcept;
   void (*read_memory)(KernelContext&, const ReadMemory&) noexcept;
   void (*multiply_add)(KernelContext&, const MultiplyAdd&) noexcept;
 
@@ -369,6 +387,8 @@ struct KernelTable {
     f("sum_of_squares", &KernelTable::sum_of_squares);
     f("adamw", &KernelTable::adamw);
     f("convert", &KernelTable::convert);
+    f("mean", &KernelTable::mean);
+    f("copy", &KernelTable::copy);
     f("multiply_add", &KernelTable::multiply_add);
     f("read_memory", &KernelTable::read_memory);
   }
@@ -385,5 +405,11 @@ const KernelTable& cpu_kernels_up_to(const char* limit) noexcept;
 const KernelTable* cpu_kernels(const char* level) noexcept;
 /// The level that the entry `name` of a table comes from; null if there is no such entry.
 const char* level_of(const KernelTable& table, const char* name) noexcept;
+
+/// The fake device is host memory under addresses that no process has: reading or writing there faults. Its kernels
+/// take the offset off again and call those of the context's CPU table; an address of the host faults in them. So the
+/// tests run on it what an accelerator needs, and whatever assumes host memory ends in a fault.
+constexpr uintptr_t fake_offset = uintptr_t{1} << 54;
+KernelTable fake_kernels(const KernelTable& cpu) noexcept;
 
 }  // namespace attend::kernels

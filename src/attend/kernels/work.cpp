@@ -144,4 +144,8 @@ Work work_of(const Convert& p) noexcept {
   return {"convert", {p.size}, 0, (size_of(p.from) + size_of(p.to)) * number(p.size)};
 }
 
+Work work_of(const Mean& p) noexcept { return elementwise("mean", p.size, 1); }
+
+Work work_of(const Copy& p) noexcept { return {"copy", {p.bytes}, 0, 2 * number(p.bytes)}; }
+
 }  // namespace attend::kernels

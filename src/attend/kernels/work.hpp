@@ -38,5 +38,7 @@ Work work_of(const Axpby&) noexcept;
 Work work_of(const SumOfSquares&) noexcept;
 Work work_of(const AdamW&) noexcept;
 Work work_of(const Convert&) noexcept;
+Work work_of(const Mean&) noexcept;
+Work work_of(const Copy&) noexcept;
 
 }  // namespace attend::kernels

@@ -5,7 +5,6 @@
 #include <attend/nn/parameters.hpp>
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <optional>
 #include <set>
@@ -145,10 +144,10 @@ std::vector<std::pair<std::string, Tensor>> by_file_name(const Transformer& mode
     std::vector<int64_t> sizes(tensor.shape().sizes().begin(), tensor.shape().sizes().end());
     sizes[0] *= static_cast<int64_t>(place.parts);
     Tensor stacked{Shape(std::span<const int64_t>(sizes))};
-    auto* to = static_cast<std::byte*>(stacked.memory());
+    int64_t row = 0;
     for (const Tensor& part : stack) {
-      std::memcpy(to, part.memory(), part.bytes());
-      to += part.bytes();
+      stacked.rows(row, row + part.size(0)).assign(part);
+      row += part.size(0);
     }
     result.emplace_back(place.file, stacked);
   }

@@ -1,6 +1,7 @@
 #include <attend/base/error.hpp>
 #include <attend/models/transformer.hpp>
 #include <attend/nn/parameters.hpp>
+#include <attend/ops/arguments.hpp>
 #include <attend/ops/dropout.hpp>
 #include <attend/ops/embedding.hpp>
 
@@ -117,6 +118,16 @@ void Transformer::pack() {
   for_each_matrix([](Weight& weight) { weight.pack(); });
 }
 
+void Transformer::move_to(Device device) {
+  NoTape pause;
+  for (const Parameter& parameter : parameters(*this)) {
+    const bool tracked = parameter.tensor->tracked();
+    *parameter.tensor = parameter.tensor->to(device).set_tracked(tracked);
+  }
+  for_each_matrix([](Weight& weight) { weight.unpack(); });
+  sinusoids_ = {};
+}
+
 int64_t Transformer::parameter_count() const {
   int64_t count = 0;
   for (const Parameter& parameter : parameters(const_cast<Transformer&>(*this)))
@@ -128,15 +139,16 @@ Tensor Transformer::position_table(int64_t length) const {
   if (config_.positions == PositionKind::learned) return positions_;
   if (!sinusoids_.defined() || sinusoids_.size(0) < length) {
     const int64_t most = config_.max_length ? config_.max_length : int64_t{1} << 20;
-    sinusoids_ = sinusoids(config_.positions, std::min(most, std::max<int64_t>(64, 2 * length)), config_.width);
+    sinusoids_ =
+        sinusoids(config_.positions, std::min(most, std::max<int64_t>(64, 2 * length)), config_.width).to(device());
   }
   return sinusoids_;
 }
 
 Tensor Transformer::embed(Pass& pass, const Tokens& tokens, const Tensor& table) const {
   int64_t length = 0;
-  for (int32_t position : tokens.sequences.positions.values<int32_t>())
-    length = std::max<int64_t>(length, position + 1);
+  const Tensor given = tokens.sequences.positions.to(Device::cpu);
+  for (int32_t position : given.values<int32_t>()) length = std::max<int64_t>(length, position + 1);
   if (config_.max_length && length > config_.max_length)
     fail<ShapeError>("transformer: a sequence of {} tokens is beyond the model's {}", length, config_.max_length);
   EmbeddingOptions options;
@@ -150,10 +162,15 @@ Tensor Transformer::embed(Pass& pass, const Tokens& tokens, const Tensor& table)
 
 Tensor Transformer::run(Pass& pass, const TransformerStack& stack, Tensor x, const Sequences& sequences,
                         const Tensor& memory, const Sequences& sources) const {
+  // Once for all layers.
+  auto here = [&](const Sequences& given) {
+    return Sequences{ops::indices(given.offsets, device(), "offsets"), given.positions};
+  };
+  const Sequences own = here(sequences), others = here(sources);
   int64_t layer = 0;
   for (const TransformerBlock& block : stack.blocks) {
     Pass::Scope scope(pass, "blocks", layer++);
-    x = pass.observe("out", block(pass, x, sequences, memory, sources));
+    x = pass.observe("out", block(pass, x, own, memory, others));
   }
   return pass.observe("out", stack.final_norm ? (*stack.final_norm)(x) : x);
 }
@@ -181,17 +198,18 @@ Tensor Transformer::loss(Pass& pass, const Tokens& source, const Tokens& target,
                               config_.logits_bias ? logits_bias_ : head_.bias, labels, options);
 }
 
-Cache Transformer::make_cache() const { return Cache(config_.decoder.layers, config_.width, config_.width); }
+Cache Transformer::make_cache() const { return Cache(config_.decoder.layers, config_.width, config_.width, device()); }
 
 std::vector<int> Transformer::remember(Cache& cache, const Tensor& memory, const Sequences& sources) const {
   std::vector<int> slots;
-  const int32_t* offsets = sources.offsets.data<int32_t>();
+  const Tensor ends = sources.offsets.to(Device::cpu);
+  const int32_t* offsets = ends.data<int32_t>();
   for (int64_t s = 0; s < sources.count(); ++s) {
     slots.push_back(cache.allocate());
     cache.source().extend(cache.source_sequence(slots.back()), offsets[s + 1] - offsets[s]);
   }
   for (const TransformerBlock& block : decoder_.blocks)
-    if (block.cross) block.cross->remember(cache, slots, memory, sources);
+    if (block.cross) block.cross->remember(cache, slots, memory);
   return slots;
 }
 

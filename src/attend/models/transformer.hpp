@@ -81,6 +81,11 @@ class Transformer {
   void pack();
   int64_t parameter_count() const;
 
+  /// Where the weights lie, and with them everything computed from them: tokens given on the host are brought there.
+  Device device() const noexcept { return embedding_.tensor.device(); }
+  /// Moves the weights; packed forms are dropped.
+  void move_to(Device device);
+
   /// source → memory [tokens, width].
   Tensor encode(Pass& pass, const Tokens& source) const;
   /// target (decoder input) → hidden states [tokens, width]; with pass.cache only the new tokens are given.

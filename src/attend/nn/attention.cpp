@@ -9,15 +9,16 @@
 namespace attend {
 namespace {
 
-// softmax weights of all sequences: [heads, Tq, Tk] of one, [sequences, heads, Tq, Tk] padded with 0 of several.
+// softmax weights of all sequences, for those who look, on the host: [heads, Tq, Tk] of one, [sequences, heads, Tq, Tk]
+// padded with 0 of several.
 Tensor all_weights(const Tensor& q, const Tensor& k, const Tensor& lse, const Sequences& queries, const Sequences& keys,
                    const AttentionOptions& options) {
   const int64_t count = queries.count();
-  if (count == 1) return attention_weights(q, k, lse, queries.offsets, keys.offsets, options, 0);
+  if (count == 1) return attention_weights(q, k, lse, queries.offsets, keys.offsets, options, 0).to(Device::cpu);
   std::vector<Tensor> each;
   int64_t most_queries = 0, most_keys = 0;
   for (int64_t s = 0; s < count; ++s) {
-    each.push_back(attention_weights(q, k, lse, queries.offsets, keys.offsets, options, s));
+    each.push_back(attention_weights(q, k, lse, queries.offsets, keys.offsets, options, s).to(Device::cpu));
     most_queries = std::max(most_queries, each.back().size(1));
     most_keys = std::max(most_keys, each.back().size(2));
   }
@@ -32,12 +33,13 @@ Tensor all_weights(const Tensor& q, const Tensor& k, const Tensor& lse, const Se
   return all;
 }
 
-// weights·V with weights that somebody edited: the plain sum, head by head.
+// weights·V with weights that somebody edited: the plain sum on the host, head by head.
 Tensor weighted_sum(const Tensor& weights, const Tensor& v, const Sequences& queries, const Sequences& keys,
                     int64_t heads) {
+  const Tensor q_ends = queries.offsets.to(Device::cpu), k_ends = keys.offsets.to(Device::cpu);
   Tensor out = Tensor::zeros({queries.tokens(), v.size(1)});
   const int64_t width = v.size(1) / heads, most_queries = weights.size(-2), most_keys = weights.size(-1);
-  const int32_t *q_offsets = queries.offsets.data<int32_t>(), *k_offsets = keys.offsets.data<int32_t>();
+  const int32_t *q_offsets = q_ends.data<int32_t>(), *k_offsets = k_ends.data<int32_t>();
   for (int64_t s = 0; s < queries.count(); ++s)
     for (int64_t h = 0; h < heads; ++h)
       for (int64_t i = 0; i < q_offsets[s + 1] - q_offsets[s]; ++i)
@@ -50,8 +52,17 @@ Tensor weighted_sum(const Tensor& weights, const Tensor& v, const Sequences& que
   return out;
 }
 
-// The weights of cached attention, from the pages: [heads, Tq, Tk], or [sequences, heads, Tq, Tk] padded with 0.
-Tensor cached_weights(const kernels::AttentionCached& args) {
+// The weights of cached attention, from the pages, on the host: [heads, Tq, Tk], or [sequences, heads, Tq, Tk] padded
+// with 0.
+Tensor cached_weights(kernels::AttentionCached args, Tensor query, Tensor keys, Tensor lse, Tensor ends,
+                      Cache::View view) {
+  for (Tensor* tensor : {&query, &keys, &lse, &ends, &view.lengths, &view.pages}) *tensor = tensor->to(Device::cpu);
+  args.q = query.data<float>();
+  args.k_pages = keys.data<float>();
+  args.lse = lse.data<float>();
+  args.q_offsets = ends.data<int32_t>();
+  args.lengths = view.lengths.data<int32_t>();
+  args.page_table = view.pages.data<int32_t>();
   const int32_t *offsets = args.q_offsets, *lengths = args.lengths;
   int64_t most_queries = 1, most_keys = 1;
   for (int64_t s = 0; s < args.sequences; ++s) {
@@ -91,7 +102,8 @@ Tensor MultiHeadAttention::attend(Pass& pass, const Tensor& x, const Sequences& 
   AttentionResult result = attention(q, k, v, sequences.offsets, sources.offsets, options);
   if (pass.wants("weights") || pass.edits("weights")) {
     const Tensor weights = pass.observe("weights", all_weights(q, k, result.lse, sequences, sources, options));
-    if (pass.edits("weights")) result.out = weighted_sum(weights, v, sequences, sources, heads);
+    if (pass.edits("weights"))
+      result.out = weighted_sum(weights, v.to(Device::cpu), sequences, sources, heads).to(q.device());
   }
   return out(pass.observe("mixed", result.out));
 }
@@ -103,17 +115,19 @@ Tensor MultiHeadAttention::attend_cached(Pass& pass, const Tensor& x, const Sequ
   const Tensor q = pass.observe("query", query(x));
   if (!source) {
     const Tensor k = pass.observe("key", key(x)), v = pass.observe("value", value(x));
-    const int32_t* offsets = sequences.offsets.data<int32_t>();
+    int64_t row = 0;
     for (size_t i = 0; i < cache.active().size(); ++i) {
       const PagedStore::Sequence& sequence = cache.self_sequence(cache.active()[i]);
-      const int64_t count = cache.counts()[i], row = offsets[i];
-      store.write(layer, sequence, sequence.length - count, k.data<float>() + row * k.size(1),
-                  v.data<float>() + row * v.size(1), count);
+      const int64_t count = cache.counts()[i];
+      store.write(layer, sequence, sequence.length - count, k, v, row, count);
+      row += count;
     }
   }
   const int64_t width = q.size(1) / heads, value_width = store.value_width() / heads;
-  Tensor mixed({q.size(0), heads * value_width});
-  Tensor lse = pass.wants("weights") ? Tensor({heads, q.size(0)}) : Tensor{};
+  const Device device = ops::device_of("attention", {&q, &store.keys(layer), &view.pages});
+  const Tensor offsets = ops::indices(sequences.offsets, device, "attention: offsets");
+  Tensor mixed = ops::result({q.size(0), heads * value_width}, device);
+  Tensor lse = pass.wants("weights") ? ops::result({heads, q.size(0)}, device) : Tensor{};
   kernels::AttentionCached args{};
   args.sequences = sequences.count();
   args.heads = args.key_heads = heads;
@@ -121,13 +135,13 @@ Tensor MultiHeadAttention::attend_cached(Pass& pass, const Tensor& x, const Sequ
   args.value_width = value_width;
   args.page_size = PagedStore::page_size;
   args.max_pages = view.max_pages;
-  args.q_offsets = ops::i32(sequences.offsets, "attention: offsets");
+  args.q_offsets = ops::i32(offsets, "attention: offsets");
   args.lengths = ops::i32(view.lengths, "attention: lengths");
   args.page_table = ops::i32(view.pages, "attention: pages");
   args.q = ops::f32(q, "attention: q");
   args.q_stride = q.size(1);
-  args.k_pages = store.keys(layer);
-  args.v_pages = store.values(layer);
+  args.k_pages = ops::f32(store.keys(layer), "attention: key pages");
+  args.v_pages = ops::f32(store.values(layer), "attention: value pages");
   args.k_stride = store.key_width();
   args.v_stride = store.value_width();
   args.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(width)));
@@ -135,8 +149,8 @@ Tensor MultiHeadAttention::attend_cached(Pass& pass, const Tensor& x, const Sequ
   args.out = ops::f32(mixed, "attention: out");
   args.out_stride = mixed.size(1);
   args.lse = ops::f32(lse, "attention: lse");
-  ops::run(&kernels::KernelTable::attention_cached, args);
-  if (lse.defined()) pass.observe("weights", cached_weights(args));
+  ops::run(device, &kernels::KernelTable::attention_cached, args);
+  if (lse.defined()) pass.observe("weights", cached_weights(args, q, store.keys(layer), lse, offsets, view));
   return out(pass.observe("mixed", mixed));
 }
 
@@ -153,13 +167,14 @@ Tensor MultiHeadAttention::cross(Pass& pass, const Tensor& x, const Sequences& s
   return attend(pass, x, sequences, memory, sources, false);
 }
 
-void MultiHeadAttention::remember(Cache& cache, std::span<const int> slots, const Tensor& memory,
-                                  const Sequences& sources) const {
+void MultiHeadAttention::remember(Cache& cache, std::span<const int> slots, const Tensor& memory) const {
   const Tensor k = key(memory), v = value(memory);
-  const int32_t* offsets = sources.offsets.data<int32_t>();
-  for (size_t s = 0; s < slots.size(); ++s)
-    cache.source().write(layer, cache.source_sequence(slots[s]), 0, k.data<float>() + offsets[s] * k.size(1),
-                         v.data<float>() + offsets[s] * v.size(1), offsets[s + 1] - offsets[s]);
+  int64_t row = 0;
+  for (size_t s = 0; s < slots.size(); ++s) {
+    const PagedStore::Sequence& sequence = cache.source_sequence(slots[s]);
+    cache.source().write(layer, sequence, 0, k, v, row, sequence.length);
+    row += sequence.length;
+  }
 }
 
 }  // namespace attend

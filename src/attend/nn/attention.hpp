@@ -28,7 +28,7 @@ struct MultiHeadAttention {
   Tensor cross(Pass& pass, const Tensor& x, const Sequences& sequences, const Tensor& memory,
                const Sequences& sources) const;
   /// Writes keys and values of the source sequences into the cache: sequence s for slots[s].
-  void remember(Cache& cache, std::span<const int> slots, const Tensor& memory, const Sequences& sources) const;
+  void remember(Cache& cache, std::span<const int> slots, const Tensor& memory) const;
 
   static void fields(auto& self, auto&& f) {
     f("query", self.query);

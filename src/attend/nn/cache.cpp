@@ -1,14 +1,27 @@
 #include <attend/base/error.hpp>
 #include <attend/nn/cache.hpp>
+#include <attend/ops/arguments.hpp>
 
 #include <algorithm>
-#include <cstring>
 
 namespace attend {
+namespace {
 
-PagedStore::PagedStore(int64_t layers, int64_t key_width, int64_t value_width)
+// Rows from `from_row` of one matrix to `to_row` of another, without handles on the way: a step writes many.
+void copy_rows(const Tensor& from, int64_t from_row, const Tensor& to, int64_t to_row, int64_t rows) {
+  const int64_t width = to.size(1);
+  ops::run(to.device(), &kernels::KernelTable::copy,
+           kernels::Copy{rows * width * static_cast<int64_t>(sizeof(float)),
+                         static_cast<const float*>(from.memory()) + from_row * width,
+                         static_cast<float*>(to.memory()) + to_row * width});
+}
+
+}  // namespace
+
+PagedStore::PagedStore(int64_t layers, int64_t key_width, int64_t value_width, Device device)
     : key_width_(key_width),
       value_width_(value_width),
+      device_(device),
       keys_(static_cast<size_t>(layers)),
       values_(static_cast<size_t>(layers)) {}
 
@@ -16,8 +29,8 @@ int32_t PagedStore::take_page() {
   if (unused_.empty()) {
     const auto old_pages = static_cast<int64_t>(uses_.size()), new_pages = std::max<int64_t>(16, 2 * old_pages);
     auto grow = [&](Tensor& store, int64_t width) {
-      Tensor larger({new_pages * page_size, width});
-      if (old_pages) std::memcpy(larger.memory(), store.memory(), store.bytes());
+      Tensor larger({new_pages * page_size, width}, DType::f32, device_);
+      if (old_pages) copy_rows(store, 0, larger, 0, store.size(0));
       store = larger;
     };
     for (Tensor& store : keys_) grow(store, key_width_);
@@ -32,12 +45,8 @@ int32_t PagedStore::take_page() {
 }
 
 void PagedStore::copy_page(int32_t from, int32_t to) {
-  auto copy = [&](Tensor& store, int64_t width) {
-    float* data = store.data<float>();
-    std::copy_n(data + from * page_size * width, page_size * width, data + to * page_size * width);
-  };
-  for (Tensor& store : keys_) copy(store, key_width_);
-  for (Tensor& store : values_) copy(store, value_width_);
+  for (const auto* stores : {&keys_, &values_})
+    for (const Tensor& store : *stores) copy_rows(store, from * page_size, store, to * page_size, page_size);
 }
 
 void PagedStore::extend(Sequence& sequence, int64_t tokens) {
@@ -67,19 +76,20 @@ void PagedStore::release(Sequence& sequence) noexcept {
   sequence = {};
 }
 
-void PagedStore::write(int64_t layer, const Sequence& sequence, int64_t begin, const float* keys, const float* values,
-                       int64_t tokens) {
-  float *k = keys_[static_cast<size_t>(layer)].data<float>(), *v = values_[static_cast<size_t>(layer)].data<float>();
-  for (int64_t i = 0; i < tokens; ++i) {
-    const int64_t position = begin + i;
-    const int64_t row = sequence.pages[static_cast<size_t>(position / page_size)] * page_size + position % page_size;
-    std::copy_n(keys + i * key_width_, key_width_, k + row * key_width_);
-    std::copy_n(values + i * value_width_, value_width_, v + row * value_width_);
+void PagedStore::write(int64_t layer, const Sequence& sequence, int64_t begin, const Tensor& keys, const Tensor& values,
+                       int64_t row, int64_t tokens) {
+  ops::device_of("cache", {&keys, &values, &keys_[static_cast<size_t>(layer)]});
+  for (int64_t i = 0, count = 0; i < tokens; i += count) {
+    const int64_t position = begin + i, place = position % page_size;
+    const int64_t to = sequence.pages[static_cast<size_t>(position / page_size)] * page_size + place;
+    count = std::min(tokens - i, page_size - place);  // the rows of a page lie together
+    copy_rows(keys, row + i, keys_[static_cast<size_t>(layer)], to, count);
+    copy_rows(values, row + i, values_[static_cast<size_t>(layer)], to, count);
   }
 }
 
-Cache::Cache(int64_t layers, int64_t key_width, int64_t value_width)
-    : self_(layers, key_width, value_width), source_(layers, key_width, value_width) {}
+Cache::Cache(int64_t layers, int64_t key_width, int64_t value_width, Device device)
+    : device_(device), self_(layers, key_width, value_width, device), source_(layers, key_width, value_width, device) {}
 
 int Cache::allocate() {
   auto found = std::find_if(slots_.begin(), slots_.end(), [](const Slot& slot) { return !slot.used; });
@@ -127,6 +137,8 @@ Cache::View Cache::view_of(Part part) const {
     view.lengths.data<int32_t>()[i] = sequence.length;
     std::copy(sequence.pages.begin(), sequence.pages.end(), view.pages.data<int32_t>() + i * view.max_pages);
   }
+  view.lengths = view.lengths.to(device_);
+  view.pages = view.pages.to(device_);
   return view;
 }
 

@@ -15,7 +15,7 @@ class PagedStore {
  public:
   static constexpr int64_t page_size = 16;
 
-  PagedStore(int64_t layers, int64_t key_width, int64_t value_width);
+  PagedStore(int64_t layers, int64_t key_width, int64_t value_width, Device device = Device::cpu);
 
   struct Sequence {
     std::vector<int32_t> pages;
@@ -28,16 +28,12 @@ class PagedStore {
   Sequence fork(const Sequence& sequence);
   void release(Sequence& sequence) noexcept;
 
-  /// Writes row i of keys and values [tokens, width] to position `begin + i` of the sequence in this layer.
-  void write(int64_t layer, const Sequence& sequence, int64_t begin, const float* keys, const float* values,
-             int64_t tokens);
+  /// Writes row `row + i` of keys and values [rows, width] to position `begin + i` of the sequence in this layer.
+  void write(int64_t layer, const Sequence& sequence, int64_t begin, const Tensor& keys, const Tensor& values,
+             int64_t row, int64_t tokens);
 
-  const float* keys(int64_t layer) const {
-    return static_cast<const float*>(keys_[static_cast<size_t>(layer)].memory());
-  }
-  const float* values(int64_t layer) const {
-    return static_cast<const float*>(values_[static_cast<size_t>(layer)].memory());
-  }
+  const Tensor& keys(int64_t layer) const { return keys_[static_cast<size_t>(layer)]; }
+  const Tensor& values(int64_t layer) const { return values_[static_cast<size_t>(layer)]; }
   int64_t key_width() const noexcept { return key_width_; }
   int64_t value_width() const noexcept { return value_width_; }
 
@@ -46,6 +42,7 @@ class PagedStore {
   void copy_page(int32_t from, int32_t to);
 
   int64_t key_width_, value_width_;
+  Device device_;
   std::vector<Tensor> keys_, values_;  // per layer [pages · page_size, width]
   std::vector<int32_t> uses_;          // per page
   std::vector<int32_t> unused_;
@@ -54,7 +51,7 @@ class PagedStore {
 /// The state of a decoder: per slot the keys and values of its own tokens and of the source it attends to.
 class Cache {
  public:
-  Cache(int64_t layers, int64_t key_width, int64_t value_width);
+  Cache(int64_t layers, int64_t key_width, int64_t value_width, Device device = Device::cpu);
 
   int allocate();
   /// A new slot with the same past and source; costs a list of pages, not a copy of them.
@@ -67,7 +64,8 @@ class Cache {
   std::span<const int> active() const noexcept { return active_; }
   std::span<const int64_t> counts() const noexcept { return counts_; }
 
-  /// What a kernel needs to read the active slots: lengths i32 [n] and page table i32 [n, max_pages].
+  /// What a kernel needs to read the active slots, on the cache's device: lengths i32 [n] and page table i32 [n,
+  /// max_pages].
   struct View {
     Tensor lengths, pages;
     int64_t max_pages;
@@ -88,6 +86,7 @@ class Cache {
   template <class Part>
   View view_of(Part part) const;
 
+  Device device_;
   PagedStore self_, source_;
   std::vector<Slot> slots_;
   std::vector<int> active_;

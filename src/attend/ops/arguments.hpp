@@ -44,10 +44,37 @@ inline int32_t* i32(const Tensor& tensor, const char* what) {
   return static_cast<int32_t*>(tensor.memory());
 }
 
-/// Runs one kernel of the current context: run(&kernels::KernelTable::norm, kernels::Norm{…})
+/// The device where all inputs lie (undefined ones lie nowhere), and where the results go.
+inline Device device_of(const char* operation, std::initializer_list<const Tensor*> inputs) {
+  const Tensor* first = nullptr;
+  for (const Tensor* input : inputs) {
+    if (!input->defined()) continue;
+    if (!first) first = input;
+    if (input->device() != first->device())
+      fail<Unsupported>("{}: one input lies on {}, another on {}; bring them together with to()", operation,
+                        name_of(first->device()), name_of(input->device()));
+  }
+  return first ? first->device() : Device::cpu;
+}
+
+/// i32 indices where the kernel reads them. They are made on the host and may still lie there: only there are their
+/// values checked.
+inline Tensor indices(const Tensor& tensor, Device device, const char* what) {
+  i32(tensor, what);
+  if (!tensor.defined() || tensor.device() == Device::cpu) return tensor.defined() ? tensor.to(device) : tensor;
+  if (tensor.device() != device)
+    fail<Unsupported>("{} lie on {}, the rest on {}", what, name_of(tensor.device()), name_of(device));
+  return tensor;
+}
+
+/// Memory for a result.
+inline Tensor result(Shape shape, Device device) { return Tensor(shape, DType::f32, device); }
+
+/// Runs a device's kernel in the current context: run(device, &kernels::KernelTable::norm, kernels::Norm{…})
 template <class Args>
-void run(void (*kernels::KernelTable::*kernel)(kernels::KernelContext&, const Args&) noexcept, const Args& args) {
-  Context::current().run(kernel, args);
+void run(Device device, void (*kernels::KernelTable::*kernel)(kernels::KernelContext&, const Args&) noexcept,
+         const Args& args) {
+  Context::current().run(device, kernel, args);
 }
 
 }  // namespace attend::ops

@@ -39,7 +39,8 @@ void strides_of(const Tensor& tensor, const char* what, Sequences queries, Seque
   strides[2] = shape[3];
 }
 
-kernels::Attention arguments(const Tensor& q, const Tensor& k, const Tensor& q_offsets, const Tensor& k_offsets,
+// Checks everything but v, and brings the offsets to the device.
+kernels::Attention arguments(const Tensor& q, const Tensor& k, Tensor& q_offsets, Tensor& k_offsets,
                              const AttentionOptions& options) {
   ops::required(q, "attention: q");
   ops::required(k, "attention: k");
@@ -54,6 +55,9 @@ kernels::Attention arguments(const Tensor& q, const Tensor& k, const Tensor& q_o
   const Sequences keys = check_offsets(k_offsets, k, "attention: key offsets");
   if (keys.count != queries.count)
     fail<ShapeError>("attention: {} query sequences, {} key sequences", queries.count, keys.count);
+  const Device device = ops::device_of("attention", {&q, &k, &options.bias, &options.mask});
+  q_offsets = ops::indices(q_offsets, device, "attention: query offsets");
+  k_offsets = ops::indices(k_offsets, device, "attention: key offsets");
   kernels::Attention args{};
   args.sequences = queries.count;
   args.heads = heads;
@@ -82,29 +86,32 @@ kernels::Attention arguments(const Tensor& q, const Tensor& k, const Tensor& q_o
 
 }  // namespace
 
-AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& q_offsets,
-                          const Tensor& k_offsets, const AttentionOptions& options) {
+AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, Tensor q_offsets, Tensor k_offsets,
+                          const AttentionOptions& options) {
   kernels::Attention args = arguments(q, k, q_offsets, k_offsets, options);
   ops::required(v, "attention: v");
   args.value_width = v.shape().last() / args.key_heads;
   if (v.shape().rows() != k.shape().rows() || args.value_width * args.key_heads != v.shape().last())
     fail<ShapeError>("attention: v {} does not fit k {}", v.shape(), k.shape());
+  const Device device = ops::device_of("attention", {&q, &v});
   const int64_t tokens = q.shape().rows();
-  AttentionResult result{Tensor({tokens, args.heads * args.value_width}), Tensor({args.heads, tokens})};
+  AttentionResult result{ops::result({tokens, args.heads * args.value_width}, device),
+                         ops::result({args.heads, tokens}, device)};
   args.v = ops::f32(v, "attention: v");
   args.v_stride = v.shape().last();
   args.out = ops::f32(result.out, "attention: out");
   args.out_stride = result.out.size(1);
   args.lse = ops::f32(result.lse, "attention: lse");
-  ops::run(&kernels::KernelTable::attention, args);
+  ops::run(device, &kernels::KernelTable::attention, args);
 
   if (Tape::recording({&q, &k, &v})) {
     // The closure keeps alive whatever `args` points to.
     Tape::record({&result.out}, [=, out = result.out, lse = result.lse, id = result.out.id(), bias = options.bias,
                                  mask = options.mask](Backward& backward) {
       const Tensor dout = backward.gradient(id);
-      Tensor dq(q.shape()), dk(k.shape()), dv(v.shape());
-      ops::run(&kernels::KernelTable::attention_backward,
+      Tensor dq = ops::result(q.shape(), device), dk = ops::result(k.shape(), device),
+             dv = ops::result(v.shape(), device);
+      ops::run(device, &kernels::KernelTable::attention_backward,
                kernels::AttentionBackward{args, ops::f32(dout, "attention: dout"), ops::f32(dq, "attention: dq"),
                                           ops::f32(dk, "attention: dk"), ops::f32(dv, "attention: dv"), args.q_stride,
                                           args.k_stride, args.v_stride});
@@ -117,17 +124,21 @@ AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, con
   return result;
 }
 
-Tensor attention_weights(const Tensor& q, const Tensor& k, const Tensor& lse, const Tensor& q_offsets,
-                         const Tensor& k_offsets, const AttentionOptions& options, int64_t sequence) {
+Tensor attention_weights(const Tensor& q, const Tensor& k, const Tensor& lse, Tensor q_offsets, Tensor k_offsets,
+                         const AttentionOptions& options, int64_t sequence) {
   kernels::Attention args = arguments(q, k, q_offsets, k_offsets, options);
   if (sequence < 0 || sequence >= args.sequences)
     fail<ShapeError>("attention_weights: sequence {} of {}", sequence, args.sequences);
   if (lse.elements() != args.heads * q.shape().rows())
     fail<ShapeError>("attention_weights: lse {} does not fit q {}", lse.shape(), q.shape());
   args.lse = ops::f32(lse, "attention: lse");
-  const int32_t *from = q_offsets.data<int32_t>() + sequence, *keys = k_offsets.data<int32_t>() + sequence;
-  Tensor weights({args.heads, from[1] - from[0], keys[1] - keys[0]});
-  ops::run(&kernels::KernelTable::attention_weights,
+  const Device device = ops::device_of("attention_weights", {&q, &lse});
+  auto length = [&](const Tensor& offsets) {
+    const Tensor ends = offsets.rows(sequence, sequence + 2).to(Device::cpu);
+    return ends.data<int32_t>()[1] - ends.data<int32_t>()[0];
+  };
+  Tensor weights = ops::result({args.heads, length(q_offsets), length(k_offsets)}, device);
+  ops::run(device, &kernels::KernelTable::attention_weights,
            kernels::AttentionWeights{args, sequence, ops::f32(weights, "attention: weights")});
   return weights;
 }

@@ -22,16 +22,16 @@ struct AttentionResult {
 };
 
 /// Multi-head attention over packed sequences: sequence s has the query rows [q_offsets[s], q_offsets[s+1]) and the
-/// key rows [k_offsets[s], k_offsets[s+1]) (i32 [sequences+1]).
+/// key rows [k_offsets[s], k_offsets[s+1]) (i32 [sequences+1]; checked on the host, taken as they are on a device).
 ///   q [query tokens, heads·dₖ], k [key tokens, key_heads·dₖ], v [key tokens, key_heads·d_v].
 /// The score matrix is never stored. A query without any allowed key gives 0.
 /// Backward, with P the weights and D = rowsum(dO∘O):  dV = Pᵀ·dO,  dS = P∘(dO·Vᵀ - D),  dQ = scale·dS·K,  dK =
 /// scale·dSᵀ·Q.
-AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& q_offsets,
-                          const Tensor& k_offsets, const AttentionOptions& options);
+AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v, Tensor q_offsets, Tensor k_offsets,
+                          const AttentionOptions& options);
 
 /// The weights of one sequence [heads, Tq, Tk], recomputed from Q, K and lse (for those who want to look).
-Tensor attention_weights(const Tensor& q, const Tensor& k, const Tensor& lse, const Tensor& q_offsets,
-                         const Tensor& k_offsets, const AttentionOptions& options, int64_t sequence);
+Tensor attention_weights(const Tensor& q, const Tensor& k, const Tensor& lse, Tensor q_offsets, Tensor k_offsets,
+                         const AttentionOptions& options, int64_t sequence);
 
 }  // namespace attend

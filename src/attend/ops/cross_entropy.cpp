@@ -15,12 +15,18 @@ int64_t slice_rows(int64_t rows, int64_t vocab) {
   return std::max<int64_t>(1, ((rows + slices - 1) / slices + unit - 1) / unit) * unit;
 }
 
+// What the mean divides by. Targets on a device were checked, and must be counted, where they were made.
 double counted(const Tensor& targets, int64_t rows, int64_t vocab, const CrossEntropyOptions& options) {
   ops::required(targets, "cross_entropy: targets");
   if (targets.elements() != rows)
     fail<ShapeError>("cross_entropy: {} targets for {} rows of logits", targets.elements(), rows);
   if (!(options.label_smoothing >= 0 && options.label_smoothing < 1))
     fail<ConfigError>("cross_entropy: label smoothing {} is not in [0, 1)", options.label_smoothing);
+  if (targets.device() != Device::cpu) {
+    if (options.mean && !(options.count > 0))
+      fail<ConfigError>("cross_entropy: the targets lie on {}; say how many count", name_of(targets.device()));
+    return options.mean ? options.count : 1;
+  }
   int64_t count = 0;
   for (int32_t target : targets.values<int32_t>()) {
     if (target == options.ignore) continue;
@@ -32,9 +38,11 @@ double counted(const Tensor& targets, int64_t rows, int64_t vocab, const CrossEn
 }
 
 Tensor total(const Tensor& losses, double divisor) {
-  double sum = 0;
-  for (float loss : losses.values<float>()) sum += loss;
-  return Tensor::full({}, static_cast<float>(sum / divisor));
+  Tensor loss = ops::result({}, losses.device());
+  ops::run(losses.device(), &kernels::KernelTable::mean,
+           kernels::Mean{losses.elements(), ops::f32(losses, "cross_entropy: losses"), divisor,
+                         ops::f32(loss, "cross_entropy: loss")});
+  return loss;
 }
 
 // Turns gradients made in the forward pass (for d loss = 1) into those for the loss's true gradient.
@@ -42,17 +50,21 @@ void scale_by(const Tensor& gradient, const Tensor& dloss) {
   const float factor = static_cast<float>(dloss.item());
   if (factor == 1 || !gradient.defined()) return;
   float* values = ops::f32(gradient, "cross_entropy: gradient");
-  ops::run(&kernels::KernelTable::axpby, kernels::Axpby{gradient.elements(), factor, values, 0, values});
+  ops::run(gradient.device(), &kernels::KernelTable::axpby,
+           kernels::Axpby{gradient.elements(), factor, values, 0, values});
 }
 
 }  // namespace
 
-Tensor cross_entropy(const Tensor& logits, const Tensor& targets, const CrossEntropyOptions& options, Tensor* losses) {
+Tensor cross_entropy(const Tensor& logits, const Tensor& given_targets, const CrossEntropyOptions& options,
+                     Tensor* losses) {
   ops::required(logits, "cross_entropy: logits");
   const int64_t rows = logits.shape().rows(), vocab = logits.shape().last();
-  const double divisor = counted(targets, rows, vocab, options);
+  const double divisor = counted(given_targets, rows, vocab, options);
+  const Device device = logits.device();
+  const Tensor targets = ops::indices(given_targets, device, "cross_entropy: targets");
   const bool recording = Tape::recording({&logits});
-  Tensor each({rows}), gradient = recording ? Tensor(logits.shape()) : Tensor{};
+  Tensor each = ops::result({rows}, device), gradient = recording ? ops::result(logits.shape(), device) : Tensor{};
   kernels::SoftmaxCrossEntropy args{.rows = rows,
                                     .vocab = vocab,
                                     .logits = ops::f32(logits, "cross_entropy: logits"),
@@ -63,7 +75,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets, const CrossEnt
   args.label_smoothing = options.label_smoothing;
   args.gradient = ops::f32(gradient, "cross_entropy: gradient");
   args.gradient_scale = static_cast<float>(1 / divisor);
-  ops::run(&kernels::KernelTable::softmax_cross_entropy, args);
+  ops::run(device, &kernels::KernelTable::softmax_cross_entropy, args);
   Tensor loss = total(each, divisor);
   if (losses) *losses = each;
   if (recording)
@@ -74,7 +86,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets, const CrossEnt
   return loss;
 }
 
-Tensor linear_cross_entropy(const Tensor& x, const Weight& weight, const Tensor& bias, const Tensor& targets,
+Tensor linear_cross_entropy(const Tensor& x, const Weight& weight, const Tensor& bias, const Tensor& given_targets,
                             const CrossEntropyOptions& options) {
   const Tensor& w = weight.tensor;
   ops::required(x, "linear_cross_entropy: x");
@@ -84,15 +96,17 @@ Tensor linear_cross_entropy(const Tensor& x, const Weight& weight, const Tensor&
   const int64_t rows = x.shape().rows(), width = w.size(1), vocab = w.size(0);
   if (bias.defined() && bias.elements() != vocab)
     fail<ShapeError>("linear_cross_entropy: bias {} does not fit W {}", bias.shape(), w.shape());
-  const double divisor = counted(targets, rows, vocab, options);
+  const double divisor = counted(given_targets, rows, vocab, options);
+  const Device device = ops::device_of("linear_cross_entropy", {&x, &w, &bias});
+  const Tensor targets = ops::indices(given_targets, device, "linear_cross_entropy: targets");
   const bool recording = Tape::recording({&x, &w, &bias});
-  Tensor dx = recording && x.tracked() ? Tensor(x.shape()) : Tensor{};
-  Tensor dw = recording && w.tracked() ? Tensor(w.shape()) : Tensor{};
-  Tensor db = recording && bias.tracked() ? Tensor(bias.shape()) : Tensor{};
+  Tensor dx = recording && x.tracked() ? ops::result(x.shape(), device) : Tensor{};
+  Tensor dw = recording && w.tracked() ? ops::result(w.shape(), device) : Tensor{};
+  Tensor db = recording && bias.tracked() ? ops::result(bias.shape(), device) : Tensor{};
 
   const kernels::Format precision = Context::current().product();
   const int64_t slice = slice_rows(rows, vocab);
-  Tensor losses({rows}), logits({std::min(slice, rows), vocab});
+  Tensor losses = ops::result({rows}, device), logits = ops::result({std::min(slice, rows), vocab}, device);
   float* z = ops::f32(logits, "linear_cross_entropy: logits");
   const float* xs = ops::f32(x, "linear_cross_entropy: x");
   for (int64_t begin = 0; begin == 0 || begin < rows; begin += slice) {  // once without rows: gradients of 0
@@ -108,7 +122,7 @@ Tensor linear_cross_entropy(const Tensor& x, const Weight& weight, const Tensor&
                             .product = precision};
     ops::set_weight(product, weight, true, "linear_cross_entropy: W");
     product.bias = ops::f32(bias, "linear_cross_entropy: bias");
-    ops::run(&kernels::KernelTable::matmul, product);
+    ops::run(device, &kernels::KernelTable::matmul, product);
 
     kernels::SoftmaxCrossEntropy softmax{.rows = count,
                                          .vocab = vocab,
@@ -120,7 +134,7 @@ Tensor linear_cross_entropy(const Tensor& x, const Weight& weight, const Tensor&
     softmax.label_smoothing = options.label_smoothing;
     softmax.gradient = recording ? z : nullptr;  // dz takes the place of z
     softmax.gradient_scale = static_cast<float>(1 / divisor);
-    ops::run(&kernels::KernelTable::softmax_cross_entropy, softmax);
+    ops::run(device, &kernels::KernelTable::softmax_cross_entropy, softmax);
 
     if (dx.defined()) {  // dx = dz·W
       kernels::Matmul args{.m = count,
@@ -133,7 +147,7 @@ Tensor linear_cross_entropy(const Tensor& x, const Weight& weight, const Tensor&
                            .ldc = width,
                            .product = precision};
       ops::set_weight(args, w, false, "linear_cross_entropy: W");
-      ops::run(&kernels::KernelTable::matmul, args);
+      ops::run(device, &kernels::KernelTable::matmul, args);
     }
     if (dw.defined()) {  // dW += dzᵀ·x
       kernels::Matmul args{.m = vocab,
@@ -149,10 +163,10 @@ Tensor linear_cross_entropy(const Tensor& x, const Weight& weight, const Tensor&
                            .ldc = width,
                            .accumulate = begin > 0,
                            .product = precision};
-      ops::run(&kernels::KernelTable::matmul, args);
+      ops::run(device, &kernels::KernelTable::matmul, args);
     }
     if (db.defined())
-      ops::run(&kernels::KernelTable::column_sum,
+      ops::run(device, &kernels::KernelTable::column_sum,
                kernels::ColumnSum{count, vocab, z, ops::f32(db, "linear_cross_entropy: db"), begin > 0});
   }
   Tensor loss = total(losses, divisor);

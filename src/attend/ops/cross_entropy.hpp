@@ -10,7 +10,8 @@ struct CrossEntropyOptions {
   float label_smoothing = 0;
   int32_t ignore = -100;  ///< targets with this value count nothing
   bool mean = true;       ///< mean over the counted targets, else their sum
-  double count = 0;       ///< what the mean divides by; 0 = the counted targets of this call (else: of a whole step)
+  double count = 0;       ///< what the mean divides by; 0 = the counted targets of this call (else: of a whole step).
+                          ///< Needed where the targets lie on a device, since only the host counts
 };
 
 /// logits [tokens, vocab], targets i32 [tokens] → the loss (one number). `losses`, if given, gets the loss of each

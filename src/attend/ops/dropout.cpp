@@ -8,8 +8,8 @@ Tensor dropout(const Tensor& x, Dropout dropout) {
   ops::check(dropout, "dropout");
   if (dropout.probability == 0) return x;
   auto apply = [dropout](const Tensor& from) {
-    Tensor to(from.shape());
-    ops::run(&kernels::KernelTable::dropout,
+    Tensor to = ops::result(from.shape(), from.device());
+    ops::run(from.device(), &kernels::KernelTable::dropout,
              kernels::DropoutApply{from.elements(), ops::f32(from, "dropout: x"), ops::f32(to, "dropout: y"), dropout});
     return to;
   };

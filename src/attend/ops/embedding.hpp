@@ -14,7 +14,7 @@ struct EmbeddingOptions {
 ///   ids i32 [tokens], table f32 [vocab, width]; positions f32 [length, width] with position_ids i32 [tokens], or both
 ///   undefined → [tokens, width].
 /// Backward: dE[id_i] += scale·dy[i];  dP[position_i] += dy[i].
-/// Throws ShapeError if an id or position is outside its table.
+/// Throws ShapeError if an id or position is outside its table (where they lie on a device: checked by who made them).
 Tensor embedding(const Tensor& ids, const Tensor& table, const Tensor& positions = {}, const Tensor& position_ids = {},
                  const EmbeddingOptions& options = {});
 

@@ -21,11 +21,12 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias, Activat
   if (bias.defined() && bias.elements() != out)
     fail<ShapeError>("linear: bias {} does not fit W {}", bias.shape(), w.shape());
 
+  const Device device = ops::device_of("linear", {&x, &w, &bias});
   const bool recording = Tape::recording({&x, &w, &bias});
   const bool keep_before = recording && activation != Activation::none && !derivative_from_output(activation);
   const kernels::Format precision = Context::current().product();
-  Tensor y(x.shape().with_last(out));
-  Tensor before = keep_before ? Tensor(y.shape()) : Tensor{};
+  Tensor y = ops::result(x.shape().with_last(out), device);
+  Tensor before = keep_before ? ops::result(y.shape(), device) : Tensor{};
   kernels::Matmul product{.m = rows,
                           .n = out,
                           .k = in,
@@ -39,7 +40,7 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias, Activat
   product.bias = ops::f32(bias, "linear: bias");
   product.activation = activation;
   product.before = ops::f32(before, "linear: z");
-  ops::run(&kernels::KernelTable::matmul, product);
+  ops::run(device, &kernels::KernelTable::matmul, product);
 
   if (recording) {
     Tensor output = derivative_from_output(activation) ? y : Tensor{};
@@ -47,8 +48,8 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias, Activat
       Tensor dz = backward.gradient(id);
       if (activation != Activation::none) {
         const Tensor dy = dz;
-        dz = Tensor(dy.shape());
-        ops::run(&kernels::KernelTable::activation_backward,
+        dz = ops::result(dy.shape(), device);
+        ops::run(device, &kernels::KernelTable::activation_backward,
                  kernels::ActivationBackward{dy.elements(), activation, ops::f32(dy, "linear: dy"),
                                              ops::f32(output, "linear: y"), ops::f32(before, "linear: z"),
                                              ops::f32(dz, "linear: dz")});
@@ -66,7 +67,7 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias, Activat
                              .accumulate = accumulate,
                              .product = precision};
         ops::set_weight(args, w, false, "linear: W");
-        ops::run(&kernels::KernelTable::matmul, args);
+        ops::run(device, &kernels::KernelTable::matmul, args);
       }
       if (backward.wants(w)) {
         auto [dw, accumulate] = backward.target(w);
@@ -83,11 +84,11 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias, Activat
                              .ldc = in,
                              .accumulate = accumulate,
                              .product = precision};
-        ops::run(&kernels::KernelTable::matmul, args);
+        ops::run(device, &kernels::KernelTable::matmul, args);
       }
       if (backward.wants(bias)) {
         auto [db, accumulate] = backward.target(bias);
-        ops::run(&kernels::KernelTable::column_sum,
+        ops::run(device, &kernels::KernelTable::column_sum,
                  kernels::ColumnSum{rows, out, ops::f32(dz, "linear: dz"), ops::f32(db, "linear: db"), accumulate});
       }
     });

@@ -17,8 +17,8 @@ void check(const char* name, const Tensor& residual, const Tensor& x, const Tens
 
 Tensor dropped(const Tensor& gradient, Dropout dropout) {
   if (dropout.probability == 0) return gradient;
-  Tensor result(gradient.shape());
-  ops::run(&kernels::KernelTable::dropout,
+  Tensor result = ops::result(gradient.shape(), gradient.device());
+  ops::run(gradient.device(), &kernels::KernelTable::dropout,
            kernels::DropoutApply{gradient.elements(), ops::f32(gradient, "add: gradient"), ops::f32(result, "add: dx"),
                                  dropout});
   return result;
@@ -30,11 +30,13 @@ NormedSum normed_sum(const char* name, const Tensor& residual, const Tensor& x, 
   check(name, residual, x, weight, bias, dropout);
   const bool rms = options.kind == NormKind::rms;
   if (rms && bias.defined()) fail<ConfigError>("{}: RMSNorm has no bias", name);
+  const Device device = ops::device_of(name, {&residual, &x, &weight, &bias});
   const bool recording = Tape::recording({&residual, &x, &weight, &bias});
   const bool sums = residual.defined() || dropout.probability > 0;
   const int64_t width = x.shape().last(), rows = x.shape().rows();
-  NormedSum result{sums ? Tensor(x.shape()) : x, Tensor(x.shape())};
-  Tensor mean = recording && !rms ? Tensor({rows}) : Tensor{}, rstd = recording ? Tensor({rows}) : Tensor{};
+  NormedSum result{sums ? ops::result(x.shape(), device) : x, ops::result(x.shape(), device)};
+  Tensor mean = recording && !rms ? ops::result({rows}, device) : Tensor{};
+  Tensor rstd = recording ? ops::result({rows}, device) : Tensor{};
   kernels::Norm args{.rows = rows, .width = width, .rms = rms, .epsilon = options.epsilon, .x = ops::f32(x, "norm: x")};
   args.residual = ops::f32(residual, "norm: residual");
   args.dropout = dropout;
@@ -44,7 +46,7 @@ NormedSum normed_sum(const char* name, const Tensor& residual, const Tensor& x, 
   args.y = ops::f32(result.normed, "norm: y");
   args.mean = ops::f32(mean, "norm: mean");
   args.rstd = ops::f32(rstd, "norm: rstd");
-  ops::run(&kernels::KernelTable::norm, args);
+  ops::run(device, &kernels::KernelTable::norm, args);
 
   if (recording) {
     auto step = [=, sum = result.sum, sum_id = result.sum.id(), id = result.normed.id()](Backward& backward) {
@@ -55,12 +57,12 @@ NormedSum normed_sum(const char* name, const Tensor& residual, const Tensor& x, 
           if (!backward.wants(parameter)) return {};
           auto [gradient, accumulate] = backward.target(parameter);
           float* memory = ops::f32(gradient, "norm: gradient");
-          if (!accumulate) ops::run(&kernels::KernelTable::axpby, kernels::Axpby{width, 0, memory, 0, memory});
+          if (!accumulate) ops::run(device, &kernels::KernelTable::axpby, kernels::Axpby{width, 0, memory, 0, memory});
           return gradient;
         };
         const Tensor dweight = accumulated(weight), dbias = accumulated(bias);
-        dsum = Tensor(sum.shape());
-        dx = dropout.probability > 0 && backward.wants(x) ? Tensor(sum.shape()) : Tensor{};
+        dsum = ops::result(sum.shape(), device);
+        dx = dropout.probability > 0 && backward.wants(x) ? ops::result(sum.shape(), device) : Tensor{};
         kernels::NormBackward grad{.rows = rows, .width = width, .rms = rms, .dy = ops::f32(dy, "norm: dy")};
         grad.sum = ops::f32(sum, "norm: sum");
         grad.mean = ops::f32(mean, "norm: mean");
@@ -72,7 +74,7 @@ NormedSum normed_sum(const char* name, const Tensor& residual, const Tensor& x, 
         grad.dx = ops::f32(dx, "norm: dx");
         grad.dweight = ops::f32(dweight, "norm: dweight");
         grad.dbias = ops::f32(dbias, "norm: dbias");
-        ops::run(&kernels::KernelTable::norm_backward, grad);
+        ops::run(device, &kernels::KernelTable::norm_backward, grad);
       } else if (backward.wants(x)) {
         dx = dropped(dsum, dropout);
       }
@@ -102,14 +104,15 @@ NormedSum add_norm(const Tensor& residual, const Tensor& x, const Tensor& weight
 Tensor add(const Tensor& residual, const Tensor& x, Dropout dropout) {
   ops::required(residual, "add: residual");
   check("add", residual, x, {}, {}, dropout);
-  Tensor sum(x.shape());
+  const Device device = ops::device_of("add", {&residual, &x});
+  Tensor sum = ops::result(x.shape(), device);
   kernels::Norm args{.rows = x.shape().rows(), .width = x.shape().last(), .x = ops::f32(x, "add: x")};
   args.residual = ops::f32(residual, "add: residual");
   args.dropout = dropout;
   args.weight = nullptr;
   args.sum = ops::f32(sum, "add: sum");
   args.y = nullptr;
-  ops::run(&kernels::KernelTable::norm, args);
+  ops::run(device, &kernels::KernelTable::norm, args);
   if (Tape::recording({&residual, &x}))
     Tape::record({&sum}, [=, id = sum.id()](Backward& backward) {
       const Tensor dsum = backward.gradient(id);

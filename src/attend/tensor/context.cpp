@@ -27,6 +27,7 @@ Context::Context(const Options& options)
   if (!table) fail<Unsupported>("context: this machine or build has no '{}' kernels", options.instruction_set);
   scratch_.reserve(pool_.threads() + 1);  // one per worker, one shared
   kernel_context_ = {table, &pool_, &scratch_};
+  fake_kernels_ = kernels::fake_kernels(*table);
 }
 
 Context::~Context() = default;

@@ -1,4 +1,5 @@
 #include <attend/base/error.hpp>
+#include <attend/kernels/kernels.hpp>
 #include <attend/tensor/storage.hpp>
 
 #include <bit>
@@ -78,7 +79,8 @@ void Allocator::give(void* data, size_t capacity) noexcept {
 Storage::Storage(std::shared_ptr<Allocator> allocator, size_t bytes) : bytes_(bytes), device_(allocator->device()) {
   size_t capacity = 0;
   void* block = allocator->take(bytes, &capacity);
-  data_ = static_cast<std::byte*>(block);
+  const uintptr_t address = reinterpret_cast<uintptr_t>(block);
+  data_ = reinterpret_cast<std::byte*>(device_ == Device::fake ? address + kernels::fake_offset : address);
   keeper_ = std::shared_ptr<const void>(block, [allocator = std::move(allocator), capacity](const void* p) {
     allocator->give(const_cast<void*>(p), capacity);
   });

@@ -17,7 +17,7 @@ Tensor Backward::gradient(uint64_t output) const {
 Backward::Target Backward::target(const Tensor& input) {
   Tensor& gradient = gradients_.gradients_[input.id()];
   const bool accumulate = gradient.defined();
-  if (!accumulate) gradient = Tensor(input.shape(), DType::f32);
+  if (!accumulate) gradient = Tensor(input.shape(), DType::f32, input.device());
   if (!gradient.storage().unique()) gradient = gradient.clone();  // the memory is also another tensor's gradient
   return {gradient, accumulate};
 }
@@ -26,13 +26,15 @@ void Backward::add(const Tensor& input, Tensor addend) {
   if (!wants(input)) return;
   if (addend.elements() != input.elements())
     fail<ShapeError>("backward: gradient {} of a tensor {}", addend.shape(), input.shape());
+  if (addend.device() != input.device())
+    fail<Unsupported>("backward: gradient on {} of a tensor on {}", name_of(addend.device()), name_of(input.device()));
   Tensor& gradient = gradients_.gradients_[input.id()];
   if (!gradient.defined()) {
     gradient = std::move(addend);
     return;
   }
   if (!gradient.storage().unique()) gradient = gradient.clone();  // the memory is also another tensor's gradient
-  Context::current().run(&kernels::KernelTable::axpby,
+  Context::current().run(input.device(), &kernels::KernelTable::axpby,
                          kernels::Axpby{gradient.elements(), 1, static_cast<const float*>(addend.memory()), 1,
                                         static_cast<float*>(gradient.memory())});
 }
@@ -69,7 +71,7 @@ void Tape::backward(const Tensor& loss, Gradients& into, float scale) {
     fail<ConfigError>("backward: the loss depends on no trainable tensor, or was computed without a tape");
   NoTape pause;
   Backward backward(into);
-  into.gradients_[loss.id()] = Tensor::full(loss.shape(), scale);
+  into.gradients_[loss.id()] = Tensor::full(loss.shape(), scale).to(loss.device());
   while (!entries_.empty()) {
     Entry entry = std::move(entries_.back());
     entries_.pop_back();

@@ -30,8 +30,9 @@ Tensor with_gradient(const Tensor& input, Tensor result, int64_t first = 0) {
   Tape::record({&result}, [input, first, id = result.id()](Backward& backward) {
     Tensor gradient = backward.gradient(id);
     if (gradient.elements() != input.elements()) {
-      const Tensor whole = Tensor::zeros(input.shape());
-      std::memcpy(whole.data<float>() + first, gradient.data<float>(), gradient.bytes());
+      const int64_t count = gradient.elements();
+      const Tensor whole = Tensor::zeros({input.elements()}, DType::f32, gradient.device());
+      whole.rows(first, first + count).assign(gradient);
       gradient = whole;
     }
     backward.add(input, gradient.view(input.shape()).to(input.device()));
@@ -40,15 +41,15 @@ Tensor with_gradient(const Tensor& input, Tensor result, int64_t first = 0) {
 }
 
 Tensor copied(const Tensor& input, Device device) {
-  Tensor copy(Storage(Context::current().allocator(device), input.bytes()), input.shape(), input.dtype());
-  if (input.bytes()) std::memcpy(copy.memory(), input.memory(), input.bytes());
+  Tensor copy(input.shape(), input.dtype(), device);
+  copy.assign(input);
   return with_gradient(input, copy);
 }
 
 }  // namespace
 
-Tensor::Tensor(Shape shape, DType dtype)
-    : storage_(Context::current().allocator(), static_cast<size_t>(shape.elements()) * size_of(dtype)),
+Tensor::Tensor(Shape shape, DType dtype, Device device)
+    : storage_(Context::current().allocator(device), static_cast<size_t>(shape.elements()) * size_of(dtype)),
       shape_(shape),
       id_(next_id()),
       dtype_(dtype) {}
@@ -60,10 +61,10 @@ Tensor::Tensor(Storage storage, Shape shape, DType dtype, size_t offset)
                      storage_.bytes());
 }
 
-Tensor Tensor::zeros(Shape shape, DType dtype) {
+Tensor Tensor::zeros(Shape shape, DType dtype, Device device) {
   Tensor tensor(shape, dtype);
   std::memset(tensor.memory(), 0, tensor.bytes());
-  return tensor;
+  return tensor.to(device);
 }
 
 Tensor Tensor::full(Shape shape, float value) {
@@ -85,9 +86,22 @@ void* Tensor::host(DType wanted) const {
   return memory();
 }
 
+void Tensor::assign(const Tensor& values) {
+  if (values.dtype_ != dtype_ || values.elements() != elements())
+    fail<ShapeError>("assign: {} of {} does not fit {} of {}", values.shape_, name_of(values.dtype_), shape_,
+                     name_of(dtype_));
+  const Device from = values.device(), to = device();
+  if (from != Device::cpu && to != Device::cpu && from != to)
+    fail<Unsupported>("assign: no way from {} to {}; go through the cpu", name_of(from), name_of(to));
+  Context::current().run(
+      to != Device::cpu ? to : from, &kernels::KernelTable::copy,
+      kernels::Copy{static_cast<int64_t>(bytes()), values.memory(), memory(), from == Device::cpu, to == Device::cpu});
+}
+
 double Tensor::item() const {
   if (elements() != 1) fail<ShapeError>("item: {} has {} elements, not one", shape_, elements());
-  const Tensor here = device() == Device::cpu ? *this : to(Device::cpu);
+  NoTape pause;
+  const Tensor here = to(Device::cpu);
   switch (dtype_) {
     case DType::f32:
       return *here.data<float>();
@@ -127,16 +141,17 @@ Tensor Tensor::clone() const { return copied(*this, device()); }
 
 Tensor Tensor::to(DType dtype) const {
   if (dtype == dtype_) return *this;
-  Tensor result(shape_, dtype);
+  Tensor result(shape_, dtype, device());
   if (is_kernel_format(dtype_) && is_kernel_format(dtype)) {
     if (dtype != DType::f32 && dtype_ != DType::f32) return to(DType::f32).to(dtype);
     Context::current().run(
-        &kernels::KernelTable::convert,
+        device(), &kernels::KernelTable::convert,
         kernels::Convert{elements(), format_of(dtype_), format_of(dtype), memory(), result.memory()});
     return with_gradient(*this, result);
   }
   if (dtype_ == DType::f16 || dtype_ == DType::bf16) return to(DType::f32).to(dtype);
   if (dtype == DType::f16 || dtype == DType::bf16) return to(DType::f32).to(dtype);
+  if (device() != Device::cpu) return to(Device::cpu).to(dtype).to(device());
   auto pair = [&](DType from, DType to) { return dtype_ == from && dtype == to; };
   if (pair(DType::f64, DType::f32))
     convert_values<double, float>(*this, result);

@@ -16,11 +16,11 @@ class Tensor {
   /// No tensor at all: defined() is false. (An absent bias, for example.)
   Tensor() = default;
   /// Memory of the current context's allocator, contents undefined.
-  explicit Tensor(Shape shape, DType dtype = DType::f32);
+  explicit Tensor(Shape shape, DType dtype = DType::f32, Device device = Device::cpu);
   /// A window on existing memory: `offset` in bytes from the storage's start.
   Tensor(Storage storage, Shape shape, DType dtype, size_t offset = 0);
 
-  static Tensor zeros(Shape shape, DType dtype = DType::f32);
+  static Tensor zeros(Shape shape, DType dtype = DType::f32, Device device = Device::cpu);
   static Tensor full(Shape shape, float value);
   template <class T>
   static Tensor from(Shape shape, std::span<const T> values) {
@@ -55,6 +55,8 @@ class Tensor {
   }
   /// The one element of a scalar (or one-element) tensor, as double whatever the dtype.
   double item() const;
+  /// Writes the elements of `values` (same type and number, on any device) into this memory; no tape records it.
+  void assign(const Tensor& values);
   /// For kernels: the memory wherever it lies, unchecked.
   void* memory() const noexcept { return storage_.data() + offset_; }
 

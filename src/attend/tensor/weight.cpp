@@ -10,8 +10,8 @@ void Weight::pack() {
   Context& context = Context::current();
   const int64_t out = tensor.size(0), in = tensor.size(1);
   packed_for = context.product();
-  packed = Tensor({context.kernels().packed_size(out, in, packed_for)});
-  context.run(&kernels::KernelTable::pack_matmul,
+  packed = Tensor({context.kernels(tensor.device()).packed_size(out, in, packed_for)}, DType::f32, tensor.device());
+  context.run(tensor.device(), &kernels::KernelTable::pack_matmul,
               kernels::PackMatmul{.n = out,
                                   .k = in,
                                   .b = tensor.memory(),

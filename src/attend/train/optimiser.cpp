@@ -4,28 +4,34 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 namespace attend {
 
 AdamW::AdamW(std::vector<Parameter> parameters, AdamWOptions options) : options_(options) {
   for (Parameter& parameter : parameters) {
     if (!parameter.tensor->tracked()) continue;
-    moments_.push_back({Tensor::zeros(parameter.tensor->shape()), Tensor::zeros(parameter.tensor->shape())});
+    auto zeros = [&] { return Tensor::zeros(parameter.tensor->shape(), DType::f32, parameter.tensor->device()); };
+    moments_.push_back({zeros(), zeros()});
     parameters_.push_back(std::move(parameter));
   }
 }
 
 double gradient_norm(const std::vector<Parameter>& parameters, const Gradients& gradients) {
-  double total = 0;
-  for (const Parameter& parameter : parameters) {
-    const Tensor gradient = gradients.of(*parameter.tensor);
-    if (!gradient.defined()) continue;
-    double squares = 0;
-    ops::run(&kernels::KernelTable::sum_of_squares,
-             kernels::SumOfSquares{gradient.elements(), ops::f32(gradient, "optimiser: gradient"), &squares});
-    total += squares;
+  std::vector<Tensor> given;
+  for (const Parameter& parameter : parameters)
+    if (Tensor gradient = gradients.of(*parameter.tensor); gradient.defined()) given.push_back(std::move(gradient));
+  if (given.empty()) return 0;
+  const Device device = given.front().device();
+  const Tensor squares({std::ssize(given)}, DType::f64, device);
+  for (size_t i = 0; i < given.size(); ++i) {
+    ops::device_of("optimiser", {&squares, &given[i]});
+    ops::run(device, &kernels::KernelTable::sum_of_squares,
+             kernels::SumOfSquares{given[i].elements(), ops::f32(given[i], "optimiser: gradient"),
+                                   static_cast<double*>(squares.memory()) + i});
   }
+  double total = 0;
+  const Tensor here = squares.to(Device::cpu);
+  for (double square : here.values<double>()) total += square;
   return std::sqrt(total);
 }
 
@@ -40,6 +46,7 @@ double AdamW::step(const Gradients& gradients, double learning_rate) {
     Tensor& weight = *parameters_[i].tensor;
     const Tensor gradient = gradients.of(weight);
     if (!gradient.defined()) continue;
+    const Device device = ops::device_of("optimiser", {&weight, &gradient, &moments_[i].m, &moments_[i].v});
     kernels::AdamW args{};
     args.size = weight.elements();
     args.weight = ops::f32(weight, "optimiser: weight");
@@ -54,7 +61,7 @@ double AdamW::step(const Gradients& gradients, double learning_rate) {
     args.correction1 = static_cast<float>(1 - std::pow(static_cast<double>(options_.beta1), t));
     args.correction2 = static_cast<float>(1 - std::pow(static_cast<double>(options_.beta2), t));
     args.gradient_scale = static_cast<float>(scale);
-    ops::run(&kernels::KernelTable::adamw, args);
+    ops::run(device, &kernels::KernelTable::adamw, args);
   }
   return norm;
 }
@@ -69,13 +76,13 @@ NamedTensors AdamW::state() const {
 }
 
 void AdamW::restore(const SafeTensors& file, int64_t steps) {
-  for (const auto& [name, tensor] : state()) {
+  for (auto [name, tensor] : state()) {
     if (!file.contains(name)) fail<FormatError>("{}: '{}' is missing", file.file_name(), name);
     const Tensor saved = file.tensor(name);
     if (saved.shape() != tensor.shape() || saved.dtype() != DType::f32)
       fail<FormatError>("{}: '{}' is {} of {}, not {} of f32", file.file_name(), name, saved.shape(),
                         attend::name_of(saved.dtype()), tensor.shape());
-    std::memcpy(tensor.memory(), saved.memory(), saved.bytes());
+    tensor.assign(saved);
   }
   steps_ = steps;
 }

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <fstream>
 
 namespace attend {
@@ -245,8 +244,9 @@ class Run {
       const Tensor& to = *then[i].tensor;
       const float share = 1.0f / static_cast<float>(files.size() + 1);
       auto add = [&](const Tensor& from, float beta) {
-        ops::run(&kernels::KernelTable::axpby, kernels::Axpby{to.elements(), share, ops::f32(from, "average: weight"),
-                                                              beta, ops::f32(to, "average: mean")});
+        ops::run(to.device(), &kernels::KernelTable::axpby,
+                 kernels::Axpby{to.elements(), share, ops::f32(from, "average: weight"), beta,
+                                ops::f32(to, "average: mean")});
       };
       add(*now[i].tensor, 0);
       for (const SafeTensors& file : files) add(file.tensor(now[i].name), 1);
@@ -281,7 +281,7 @@ class Run {
       if (saved.shape() != parameter.tensor->shape())
         fail<FormatError>("{}: '{}' is {}, not {}", weights.file_name(), parameter.name, saved.shape(),
                           parameter.tensor->shape());
-      std::memcpy(parameter.tensor->memory(), saved.memory(), saved.bytes());
+      parameter.tensor->assign(saved);
     }
     step_ = state.require<int64_t>("step");
     tokens_ = window_tokens_ = state.require<int64_t>("tokens");

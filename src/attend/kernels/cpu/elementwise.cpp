@@ -99,4 +99,14 @@ void sum_of_squares(KernelContext& context, const SumOfSquares& p) noexcept {
   *p.out = total;
 }
 
+void mean(KernelContext&, const Mean& p) noexcept {
+  double sum = 0;
+  for (int64_t i = 0; i < p.size; ++i) sum += static_cast<double>(p.x[i]);
+  *p.out = static_cast<float>(sum / p.divisor);
+}
+
+void copy(KernelContext&, const Copy& p) noexcept {
+  if (p.bytes > 0) __builtin_memcpy(p.to, p.from, static_cast<size_t>(p.bytes));
+}
+
 }  // namespace attend::kernels::ATTEND_LEVEL

@@ -31,5 +31,7 @@ void adamw(KernelContext&, const AdamW&) noexcept;
 void convert(KernelContext&, const Convert&) noexcept;
 void multiply_add(KernelContext&, const MultiplyAdd&) noexcept;
 void read_memory(KernelContext&, const ReadMemory&) noexcept;
+void mean(KernelContext&, const Mean&) noexcept;
+void copy(KernelContext&, const Copy&) noexcept;
 
 }  // namespace attend::kernels::ATTEND_LEVEL

@@ -27,6 +27,8 @@ const KernelTable table = {
     .sum_of_squares = sum_of_squares,
     .adamw = adamw,
     .convert = convert,
+    .mean = mean,
+    .copy = copy,
     .read_memory = read_memory,
 #endif
     .multiply_add = multiply_add,
