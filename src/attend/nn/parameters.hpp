@@ -1,10 +1,12 @@
 // The named parameters of a module, from its `fields` list.
 #pragma once
 
+#include <attend/base/error.hpp>
 #include <attend/tensor/weight.hpp>
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -43,6 +45,14 @@ std::vector<Parameter> parameters(Module& module) {
   std::vector<Parameter> list;
   nn::collect("", module, list);
   return list;
+}
+
+/// The parameter of this name. Throws ConfigError if the module has none.
+template <class Module>
+Tensor& parameter_named(Module& module, std::string_view name) {
+  for (const Parameter& parameter : parameters(module))
+    if (parameter.name == name) return *parameter.tensor;
+  fail<ConfigError>("the model has no parameter '{}'", name);
 }
 
 }  // namespace attend

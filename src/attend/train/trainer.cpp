@@ -158,9 +158,9 @@ class Run {
   // The padding row starts the decoder as zeros; as a row of the tied output matrix it would get a gradient.
   void freeze_padding(const Gradients& gradients) {
     const int64_t pad = model_.config().pad;
-    for (const Parameter& parameter : parameters(model_))
-      if (parameter.name == "embedding")
-        for (float& g : gradients.of(*parameter.tensor).rows(pad, pad + 1).values<float>()) g = 0;
+    gradients.of(parameter_named(model_, "embedding"))
+        .rows(pad, pad + 1)
+        .assign(Tensor::zeros({model_.config().width}));
   }
 
   void log_progress() {

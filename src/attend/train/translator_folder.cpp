@@ -2,8 +2,6 @@
 #include <attend/models/family.hpp>
 #include <attend/train/translator_folder.hpp>
 
-#include <algorithm>
-
 namespace attend {
 namespace {
 
@@ -44,8 +42,8 @@ nlohmann::json shape_of(const TransformerConfig& config) {
 }
 
 void set_padding_logit(Transformer& model, float value) {
-  for (const Parameter& parameter : parameters(model))
-    if (parameter.name == "logits_bias") parameter.tensor->data<float>()[model.config().pad] = value;
+  const int64_t pad = model.config().pad;
+  parameter_named(model, "logits_bias").rows(pad, pad + 1).assign(Tensor::full({1}, value));
 }
 
 }  // namespace
@@ -60,8 +58,7 @@ Transformer new_translator(const ModelOptions& options, const Tokenizer& tokeniz
   const TransformerConfig c = config_of(options, tokenizer);
   Transformer model(c);
   model.initialise(seed);
-  for (const Parameter& parameter : parameters(model))
-    if (parameter.name == "embedding") std::fill_n(parameter.tensor->data<float>() + c.pad * c.width, c.width, 0.0f);
+  parameter_named(model, "embedding").rows(c.pad, c.pad + 1).assign(Tensor::zeros({c.width}));
   return model;
 }
 
