@@ -12,7 +12,9 @@ score() { # NAME FILE COLUMNS… : a table row for each direction
   for to in ko en; do
     if [[ $to == ko ]]; then from=("$source" "$target"); else from=("$target" "$source"); fi
     "${ATTEND:-./attend}" evaluate --model "$model" --data "$file" --source "${from[0]}" --target "${from[1]}" $header --to "$to" --json |
-      sed -E 's/.*"pairs":([0-9]+).*"loss":([0-9.]+).*"bleu":([0-9.]+),"bleu_signature":"([^"]*)","chrf":([0-9.]+),"chrf_signature":"([^"]*)".*/\1 \2 \3 \4 \5 \6/' |
+      python3 -c 'import json, sys
+scores = json.load(sys.stdin)
+print(*(scores[key] for key in sys.argv[1:]))' pairs loss bleu bleu_signature chrf chrf_signature |
       while read -r pairs loss bleu bleu_signature chrf chrf_signature; do
         printf '| %s | %s | %s | %.2f | %.2f | %.2f |\n' "$name" "$to" "$pairs" "$chrf" "$bleu" "$loss"
         printf '%s\n%s\n' "$bleu_signature" "$chrf_signature" >"$signatures"
