@@ -15,7 +15,9 @@ Tensor dropout(const Tensor& x, Dropout dropout) {
   };
   Tensor y = apply(x);
   if (Tape::recording({&x}))
-    Tape::record({&y}, [=, id = y.id()](Backward& backward) { backward.add(x, apply(backward.gradient(id))); });
+    Tape::record({&y}, [apply, to_x = Backward::Input(x), id = y.id()](Backward& backward) {
+      backward.add(to_x, apply(backward.gradient(id)));
+    });
   return y;
 }
 

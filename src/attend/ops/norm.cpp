@@ -49,6 +49,7 @@ NormedSum normed_sum(const char* name, const Tensor& residual, const Tensor& x, 
   ops::run(device, &kernels::KernelTable::norm, args);
 
   if (recording) {
+    const Backward::Input to_residual = residual, to_x = x;  // their values are not read again
     auto step = [=, sum = result.sum, sum_id = result.sum.id(), id = result.normed.id()](Backward& backward) {
       const Tensor dy = backward.gradient(id), dsum_in = sums ? backward.gradient(sum_id) : Tensor{};
       Tensor dsum = dsum_in, dx;
@@ -62,7 +63,7 @@ NormedSum normed_sum(const char* name, const Tensor& residual, const Tensor& x, 
         };
         const Tensor dweight = accumulated(weight), dbias = accumulated(bias);
         dsum = ops::result(sum.shape(), device);
-        dx = dropout.probability > 0 && backward.wants(x) ? ops::result(sum.shape(), device) : Tensor{};
+        dx = dropout.probability > 0 && backward.wants(to_x) ? ops::result(sum.shape(), device) : Tensor{};
         kernels::NormBackward grad{.rows = rows, .width = width, .rms = rms, .dy = ops::f32(dy, "norm: dy")};
         grad.sum = ops::f32(sum, "norm: sum");
         grad.mean = ops::f32(mean, "norm: mean");
@@ -75,11 +76,11 @@ NormedSum normed_sum(const char* name, const Tensor& residual, const Tensor& x, 
         grad.dweight = ops::f32(dweight, "norm: dweight");
         grad.dbias = ops::f32(dbias, "norm: dbias");
         ops::run(device, &kernels::KernelTable::norm_backward, grad);
-      } else if (backward.wants(x)) {
+      } else if (backward.wants(to_x)) {
         dx = dropped(dsum, dropout);
       }
-      backward.add(residual, dsum);
-      backward.add(x, dx.defined() ? dx : dsum);
+      backward.add(to_residual, dsum);
+      backward.add(to_x, dx.defined() ? dx : dsum);
     };
     if (sums)
       Tape::record({&result.sum, &result.normed}, std::move(step));
@@ -114,10 +115,11 @@ Tensor add(const Tensor& residual, const Tensor& x, Dropout dropout) {
   args.y = nullptr;
   ops::run(device, &kernels::KernelTable::norm, args);
   if (Tape::recording({&residual, &x}))
-    Tape::record({&sum}, [=, id = sum.id()](Backward& backward) {
+    Tape::record({&sum}, [dropout, to_residual = Backward::Input(residual), to_x = Backward::Input(x),
+                          id = sum.id()](Backward& backward) {
       const Tensor dsum = backward.gradient(id);
-      backward.add(residual, dsum);
-      if (backward.wants(x)) backward.add(x, dropped(dsum, dropout));
+      backward.add(to_residual, dsum);
+      if (backward.wants(to_x)) backward.add(to_x, dropped(dsum, dropout));
     });
   return sum;
 }

@@ -2,6 +2,8 @@
 #include <attend/tensor/context.hpp>
 #include <attend/tensor/tape.hpp>
 
+#include <algorithm>
+
 namespace attend {
 
 Tensor Gradients::of(const Tensor& parameter) const {
@@ -14,21 +16,26 @@ Tensor Backward::gradient(uint64_t output) const {
   return found == gradients_.gradients_.end() ? Tensor{} : found->second;
 }
 
-Backward::Target Backward::target(const Tensor& input) {
-  Tensor& gradient = gradients_.gradients_[input.id()];
+Tensor Backward::take(uint64_t output) {
+  auto taken = gradients_.gradients_.extract(output);
+  return taken ? std::move(taken.mapped()) : Tensor{};
+}
+
+Backward::Target Backward::target(const Input& input) {
+  Tensor& gradient = gradients_.gradients_[input.id];
   const bool accumulate = gradient.defined();
-  if (!accumulate) gradient = Tensor(input.shape(), DType::f32, input.device());
+  if (!accumulate) gradient = Tensor(input.shape, DType::f32, input.device);
   if (!gradient.storage().unique()) gradient = gradient.clone();  // the memory is also another tensor's gradient
   return {gradient, accumulate};
 }
 
-void Backward::add(const Tensor& input, Tensor addend) {
+void Backward::add(const Input& input, Tensor addend) {
   if (!wants(input)) return;
-  if (addend.elements() != input.elements())
-    fail<ShapeError>("backward: gradient {} of a tensor {}", addend.shape(), input.shape());
-  if (addend.device() != input.device())
-    fail<Unsupported>("backward: gradient on {} of a tensor on {}", name_of(addend.device()), name_of(input.device()));
-  Tensor& gradient = gradients_.gradients_[input.id()];
+  if (addend.elements() != input.shape.elements())
+    fail<ShapeError>("backward: gradient {} of a tensor {}", addend.shape(), input.shape);
+  if (addend.device() != input.device)
+    fail<Unsupported>("backward: gradient on {} of a tensor on {}", name_of(addend.device()), name_of(input.device));
+  Tensor& gradient = gradients_.gradients_[input.id];
   if (!gradient.defined()) {
     gradient = std::move(addend);
     return;
@@ -44,10 +51,11 @@ Tape::Tape() : previous_(Context::current().tape_) { Context::current().tape_ = 
 Tape::~Tape() { Context::current().tape_ = previous_; }
 
 bool Tape::recording(std::initializer_list<const Tensor*> inputs) {
-  if (!Context::current().tape()) return false;
-  for (const Tensor* input : inputs)
-    if (input->tracked()) return true;
-  return false;
+  Tape* tape = Context::current().tape();
+  if (!tape) return false;
+  const bool tracked = std::any_of(inputs.begin(), inputs.end(), [](const Tensor* input) { return input->tracked(); });
+  tape->noticed_ |= tracked;
+  return tracked && !tape->watching_;
 }
 
 void Tape::record(std::initializer_list<Tensor*> outputs, std::function<void(Backward&)> step) {
@@ -69,16 +77,21 @@ void Tape::backward(const Tensor& loss, Gradients& into, float scale) {
   if (loss.elements() != 1) fail<ShapeError>("backward: the loss must be one number, not {}", loss.shape());
   if (!loss.tracked())
     fail<ConfigError>("backward: the loss depends on no trainable tensor, or was computed without a tape");
-  NoTape pause;
   Backward backward(into);
   into.gradients_[loss.id()] = Tensor::full(loss.shape(), scale).to(loss.device());
+  walk(backward);
+}
+
+void Tape::walk(Backward& backward) {
+  NoTape pause;
+  auto& gradients = backward.gradients_.gradients_;
   while (!entries_.empty()) {
     Entry entry = std::move(entries_.back());
     entries_.pop_back();
     bool reached = false;
-    for (uint64_t id : entry.outputs) reached |= into.gradients_.contains(id);
+    for (uint64_t id : entry.outputs) reached |= gradients.contains(id);
     if (reached) entry.step(backward);
-    for (uint64_t id : entry.outputs) into.gradients_.erase(id);
+    for (uint64_t id : entry.outputs) gradients.erase(id);
   }
 }
 

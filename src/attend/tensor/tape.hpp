@@ -29,22 +29,36 @@ class Gradients {
 /// What the backward part of an operation sees.
 class Backward {
  public:
+  /// An input as the owner of a gradient, without its values: what a step keeps of an input whose memory it does not
+  /// read again.
+  struct Input {
+    uint64_t id;
+    Shape shape;
+    Device device;
+    bool tracked;
+    Input(const Tensor& tensor)  // NOLINT: a tensor is an input
+        : id(tensor.id()), shape(tensor.shape()), device(tensor.device()), tracked(tensor.tracked()) {}
+  };
+
   /// d loss / d output, by the output's id: undefined if nothing downstream needed this output.
   Tensor gradient(uint64_t output) const;
   /// True if `input` wants a gradient.
-  bool wants(const Tensor& input) const noexcept { return input.defined() && input.tracked(); }
+  bool wants(const Input& input) const noexcept { return input.id != 0 && input.tracked; }
 
   /// Where a kernel may write d loss / d input directly: `accumulate` says whether it must add to what is there.
   struct Target {
     Tensor tensor;
     bool accumulate;
   };
-  Target target(const Tensor& input);
+  Target target(const Input& input);
   /// Adds a computed gradient (taken over, not copied, when it is the first one).
-  void add(const Tensor& input, Tensor gradient);
+  void add(const Input& input, Tensor gradient);
 
  private:
   friend class Tape;
+  friend Tensor recompute(const std::function<Tensor()>& first, std::function<Tensor()> again);
+  /// gradient(), taken out.
+  Tensor take(uint64_t output);
   explicit Backward(Gradients& gradients) : gradients_(gradients) {}
   Gradients& gradients_;
 };
@@ -71,11 +85,17 @@ class Tape {
   static void record(std::initializer_list<Tensor*> outputs, std::function<void(Backward&)> step);
 
  private:
+  friend Tensor recompute(const std::function<Tensor()>& first, std::function<Tensor()> again);
+  /// Runs the recorded steps in reverse and forgets them.
+  void walk(Backward& backward);
+
   struct Entry {
     std::vector<uint64_t> outputs;
     std::function<void(Backward&)> step;
   };
   std::vector<Entry> entries_;
+  bool watching_ = false;  // records nothing,
+  bool noticed_ = false;   // but notices that it would have
   Tape* previous_;
 };
 

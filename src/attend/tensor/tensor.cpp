@@ -27,15 +27,15 @@ void convert_values(const Tensor& from, const Tensor& to) {
 // A view or copy of a tracked tensor hands its gradient on to the elements it shows, from `first`.
 Tensor with_gradient(const Tensor& input, Tensor result, int64_t first = 0) {
   if (!Tape::recording({&input})) return result;
-  Tape::record({&result}, [input, first, id = result.id()](Backward& backward) {
+  Tape::record({&result}, [to = Backward::Input(input), first, id = result.id()](Backward& backward) {
     Tensor gradient = backward.gradient(id);
-    if (gradient.elements() != input.elements()) {
+    if (gradient.elements() != to.shape.elements()) {
       const int64_t count = gradient.elements();
-      const Tensor whole = Tensor::zeros({input.elements()}, DType::f32, gradient.device());
+      const Tensor whole = Tensor::zeros({to.shape.elements()}, DType::f32, gradient.device());
       whole.rows(first, first + count).assign(gradient);
       gradient = whole;
     }
-    backward.add(input, gradient.view(input.shape()).to(input.device()));
+    backward.add(to, gradient.view(to.shape).to(to.device));
   });
   return result;
 }
