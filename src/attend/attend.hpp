@@ -47,6 +47,7 @@
 #include <attend/tasks/translate.hpp>
 #include <attend/tensor/context.hpp>
 #include <attend/tensor/random.hpp>
+#include <attend/tensor/recompute.hpp>
 #include <attend/tensor/shape.hpp>
 #include <attend/tensor/storage.hpp>
 #include <attend/tensor/tape.hpp>

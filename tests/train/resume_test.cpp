@@ -154,7 +154,7 @@ class FileSizeLimit {
 
 }  // namespace
 
-TEST_CASE("threads, prefetching, logging and what is kept change no bit") {
+TEST_CASE("threads, prefetching, logging, recomputing and what is kept change no bit") {
   const Results& expected = uninterrupted();
   CHECK(expected.contains("step-00000024/optimiser.safetensors"));
   CHECK(expected.contains("best/model.safetensors"));
@@ -166,6 +166,7 @@ TEST_CASE("threads, prefetching, logging and what is kept change no bit") {
     recipe.prefetch = prefetch;
     recipe.log_every = threads;
     recipe.keep = 5 * threads;
+    recipe.recompute = threads != 2;
     const TrainReport report = train(recipe, false, {}, threads);
     CHECK(report.finished);
     CHECK(report.step == 24);
@@ -279,6 +280,7 @@ TEST_CASE("only what changes no weight may differ when a run is taken up") {
   fs::rename(recipe.output, moved.output);
   moved.keep = 4;
   moved.prefetch = 1;
+  moved.recompute = true;
   CHECK(train(moved, true).finished);
   CHECK(differences(results_of(moved), uninterrupted()) == nothing);
 }

@@ -170,7 +170,15 @@ Tensor Transformer::run(Pass& pass, const TransformerStack& stack, Tensor x, con
   int64_t layer = 0;
   for (const TransformerBlock& block : stack.blocks) {
     Pass::Scope scope(pass, "blocks", layer++);
-    x = pass.observe("out", block(pass, x, own, memory, others));
+    if (!pass.recomputes()) {
+      x = pass.observe("out", block(pass, x, own, memory, others));
+      continue;
+    }
+    // The block's copy shares its weights; the model may have moved or gone when the backward pass comes.
+    const auto part = [block, x, own, memory, others](Pass& at) {
+      return block(at, x, own, memory, others);
+    };
+    x = pass.observe("out", recomputed(pass, part));
   }
   return pass.observe("out", stack.final_norm ? (*stack.final_norm)(x) : x);
 }

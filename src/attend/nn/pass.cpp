@@ -1,4 +1,5 @@
 #include <attend/nn/pass.hpp>
+#include <attend/tensor/recompute.hpp>
 
 namespace attend {
 
@@ -35,6 +36,12 @@ Pass::Scope::Scope(Pass& pass, std::string_view part, int64_t index) : pass_(pas
   if (!pass.name_.empty()) pass.name_ += '.';
   pass.name_ += part;
   if (index >= 0) pass.name_ += '.' + std::to_string(index);
+}
+
+Tensor recomputed(Pass& pass, const std::function<Tensor(Pass&)>& part) {
+  Pass second = pass;
+  second.probe = nullptr;
+  return recompute([&] { return part(pass); }, [part, second]() mutable { return part(second); });
 }
 
 }  // namespace attend

@@ -5,6 +5,7 @@
 #include <attend/ops/dropout.hpp>
 #include <attend/tensor/random.hpp>
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -37,8 +38,13 @@ class Pass {
 
   Cache* cache = nullptr;  ///< generation: attention reads and extends it
   Probe* probe = nullptr;
+  /// Under a tape each block keeps its input alone and runs again in the backward pass: less memory, more time, the
+  /// same bits (tensor/recompute.hpp).
+  bool recompute = false;
 
   bool is_training() const noexcept { return training_; }
+  /// Whether parts of the model should be recomputed(): asked for, and no cache or edit makes a second run differ.
+  bool recomputes() const noexcept { return recompute && !cache && !(probe && probe->has_edits()); }
   /// The dropout of this place: off unless training.
   Dropout dropout(float probability, std::string_view site) const;
 
@@ -67,5 +73,9 @@ class Pass {
   Random random_;
   std::string name_;
 };
+
+/// part(pass), run again in the backward pass: it then finds the same name, seed and step, so that dropout masks are
+/// the same, but no probe, which has seen everything. `part` owns what it reads.
+Tensor recomputed(Pass& pass, const std::function<Tensor(Pass&)>& part);
 
 }  // namespace attend

@@ -34,6 +34,7 @@ class Probe {
 
   /// For modules.
   bool wants(std::string_view name) const { return wanted_.find(name) != wanted_.end(); }
+  bool has_edits() const noexcept { return !edits_.empty(); }
   bool edits(std::string_view name) const { return edits_.find(name) != edits_.end(); }
   /// Keeps `value` if wanted and returns it, or what the edit makes of it.
   Tensor observe(std::string_view name, const Tensor& value);

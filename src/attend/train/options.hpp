@@ -142,6 +142,7 @@ struct TrainOptions {
   int64_t batch_tokens = 4096;
   int64_t accumulation = 1;
   Precision precision = Precision::f32;
+  bool recompute = false;
   float label_smoothing = 0.1f;
   int64_t seed = 1;
   int64_t checkpoint_every = 500;
@@ -173,6 +174,9 @@ struct TrainOptions {
     f("precision", self.precision,
       Doc{.en = "of matrix products: bf16 is about 1.8 times as fast on CPUs that have it",
           .ko = "행렬 곱의 정밀도. bf16을 지원하는 CPU에서는 약 1.8배 빠름"});
+    f("recompute", self.recompute,
+      Doc{.en = "run each block again in the backward pass: less memory, more time, the same weights",
+          .ko = "역전파 때 각 블록을 다시 계산. 메모리는 줄고 시간은 늘며 가중치는 그대로"});
     f("label_smoothing", self.label_smoothing,
       Doc{.en = "label smoothing", .ko = "레이블 평활화", .min = 0, .max = 0.99});
     f("seed", self.seed, Doc{.en = "equal seeds give equal models", .ko = "같은 값이면 같은 모델", .min = 0});

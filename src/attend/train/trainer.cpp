@@ -26,6 +26,7 @@ nlohmann::ordered_json json_of(TrainOptions options) { return options_json(optio
 nlohmann::json identity_of(const TrainOptions& options) {
   TrainOptions copy = options;
   copy.output.clear();
+  copy.recompute = false;
   copy.keep = copy.log_every = copy.prefetch = 1;
   return json_of(std::move(copy));
 }
@@ -136,6 +137,7 @@ class Run {
       const PackedBatch& batch = batches[i];
       Pass pass =
           Pass::training(static_cast<uint64_t>(options_.seed), static_cast<uint64_t>(step_) * batches.size() + i);
+      pass.recompute = options_.recompute;
       Tape tape;
       const Tensor part =
           model_.loss(pass, {batch.source_ids, {batch.source_offsets, batch.source_positions}},
