@@ -112,6 +112,24 @@ TEST_CASE("recomputation: the same loss and gradients with any number of threads
   }
 }
 
+TEST_CASE("recomputation: in the precision of the forward pass, wherever the backward pass runs") {
+  Transformer model = trainable(config_of(true));
+  auto gradients = [&](bool recompute, bool inside) {
+    Pass pass = Pass::training(3, 1);
+    pass.recompute = recompute;
+    Tape tape;
+    std::optional<ProductPrecision> precision(DType::bf16);
+    const Tensor loss = loss_of(model, example(1), pass);
+    if (!inside) precision.reset();
+    return values_of(model, tape.backward(loss));
+  };
+  const Values want = gradients(false, true);
+  for (const bool inside : {false, true}) CHECK(same_bits(gradients(true, inside), want));
+  Pass pass = Pass::training(3, 1);
+  Tape tape;
+  CHECK_FALSE(same_bits(values_of(model, tape.backward(loss_of(model, example(1), pass))), want));
+}
+
 TEST_CASE("recomputation: part of the parameters frozen") {
   for (const char* trained : {"decoder.blocks.1.cross.key.weight", "encoder.blocks.0.ffn_norm.bias", "embedding"}) {
     CAPTURE(trained);

@@ -89,6 +89,24 @@ TEST_CASE("recompute: nothing is kept, and nothing is recorded where nothing is 
   CHECK(runs == 1);
 }
 
+TEST_CASE("what is made again is what was there") {
+  const Tensor x = random({37, 24}, "x"), weight = random({24}, "weight").set_tracked(), bias = random({24}, "bias");
+  const Tensor seed = random({37, 24}, "seed");
+  for (const Activation activation : {Activation::relu, Activation::gelu, Activation::gelu_tanh, Activation::silu}) {
+    const Tensor up = random({56, 24}, "up").set_tracked(), down = random({24, 56}, "down").set_tracked();
+    // A view is another tensor to the tape, which must keep it.
+    auto gradients = [&](bool views) {
+      const auto kept = [&](const Tensor& y) { return views ? y.view(y.shape()) : y; };
+      Tape tape;
+      const Tensor normed = kept(add_norm(x, x, weight, bias, {}, {0.3f, 5}).normed);
+      const Tensor hidden = kept(linear(normed, up, {}, activation));
+      const Gradients g = tape.backward(weighted_sum({linear(hidden, down)}, {seed}));
+      return std::pair(floats(g.of(up)), floats(g.of(down)));
+    };
+    CHECK(gradients(false) == gradients(true));
+  }
+}
+
 TEST_CASE("recompute: a part that gives its input back, and one that throws") {
   Layer layer;
   layer.x.set_tracked();

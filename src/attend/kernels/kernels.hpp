@@ -98,6 +98,14 @@ struct ActivationBackward {
   float* dx;
 };
 
+/// y = act(x), elementwise over `size`: the bits that Matmul makes of the same x. y may be x.
+struct ActivationApply {
+  int64_t size;
+  Activation activation;
+  const float* x;
+  float* y;
+};
+
 /// out[j] (+)= Σ_i x[i, j] over `rows` rows.
 struct ColumnSum {
   int64_t rows, columns;
@@ -343,6 +351,7 @@ struct KernelTable {
   void (*matmul)(KernelContext&, const Matmul&) noexcept;
   int64_t (*packed_size)(int64_t n, int64_t k, Format product) noexcept;
   void (*pack_matmul)(KernelContext&, const PackMatmul&) noexcept;
+  void (*activation)(KernelContext&, const ActivationApply&) noexcept;
   void (*activation_backward)(KernelContext&, const ActivationBackward&) noexcept;
   void (*column_sum)(KernelContext&, const ColumnSum&) noexcept;
   void (*dropout)(KernelContext&, const DropoutApply&) noexcept;
@@ -370,6 +379,7 @@ struct KernelTable {
     f("matmul", &KernelTable::matmul);
     f("packed_size", &KernelTable::packed_size);
     f("pack_matmul", &KernelTable::pack_matmul);
+    f("activation", &KernelTable::activation);
     f("activation_backward", &KernelTable::activation_backward);
     f("column_sum", &KernelTable::column_sum);
     f("dropout", &KernelTable::dropout);

@@ -59,6 +59,8 @@ Work work_of(const PackMatmul& p) noexcept {
   return {"pack_matmul", {p.k, p.n}, 0, (size_of(p.b_format) + size_of(p.product)) * number(p.k) * number(p.n)};
 }
 
+Work work_of(const ActivationApply& p) noexcept { return elementwise("activation", p.size, 2); }
+
 Work work_of(const ActivationBackward& p) noexcept { return elementwise("activation_backward", p.size, 3); }
 
 Work work_of(const ColumnSum& p) noexcept { return {"column_sum", {p.rows, p.columns}, 0, floats(p.rows, p.columns)}; }

@@ -43,7 +43,9 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias, Activat
   ops::run(device, &kernels::KernelTable::matmul, product);
 
   if (recording) {
-    Tensor output = derivative_from_output(activation) ? y : Tensor{};
+    const Tensor output = derivative_from_output(activation) ? y : Tensor{};
+    const Backward::Input to_x = x;
+    const Backward::Kept kept = w.tracked() ? Backward::Kept(x) : Backward::Kept{};
     Tape::record({&y}, [=, id = y.id()](Backward& backward) {
       Tensor dz = backward.gradient(id);
       if (activation != Activation::none) {
@@ -54,8 +56,8 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias, Activat
                                              ops::f32(output, "linear: y"), ops::f32(before, "linear: z"),
                                              ops::f32(dz, "linear: dz")});
       }
-      if (backward.wants(x)) {
-        auto [dx, accumulate] = backward.target(x);
+      if (backward.wants(to_x)) {
+        auto [dx, accumulate] = backward.target(to_x);
         kernels::Matmul args{.m = rows,
                              .n = in,
                              .k = out,
@@ -70,6 +72,7 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias, Activat
         ops::run(device, &kernels::KernelTable::matmul, args);
       }
       if (backward.wants(w)) {
+        const Tensor values = kept.tensor();
         auto [dw, accumulate] = backward.target(w);
         kernels::Matmul args{.m = out,
                              .n = in,
@@ -77,7 +80,7 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias, Activat
                              .a = ops::f32(dz, "linear: dz"),
                              .lda = out,
                              .a_transposed = true,
-                             .b = ops::f32(x, "linear: x"),
+                             .b = ops::f32(values, "linear: x"),
                              .ldb = in,
                              .b_transposed = false,
                              .c = ops::f32(dw, "linear: dW"),
@@ -92,6 +95,14 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias, Activat
                  kernels::ColumnSum{rows, out, ops::f32(dz, "linear: dz"), ops::f32(db, "linear: db"), accumulate});
       }
     });
+    if (keep_before)
+      Tape::remade_by(y, [activation, before] {
+        Tensor again(before.shape());
+        ops::run(&kernels::KernelTable::activation,
+                 kernels::ActivationApply{before.elements(), activation, ops::f32(before, "linear: z"),
+                                          ops::f32(again, "linear: y")});
+        return again;
+      });
   }
   return y;
 }

@@ -46,6 +46,18 @@ void Backward::add(const Input& input, Tensor addend) {
                                         static_cast<float*>(gradient.memory())});
 }
 
+Backward::Kept::Kept(const Tensor& input) {
+  if (const Tape* tape = Context::current().tape())
+    if (const auto found = tape->remade_.find(input.id()); found != tape->remade_.end()) remade_ = found->second;
+  if (!remade_) tensor_ = input;
+}
+
+Tensor Backward::Kept::tensor() const {
+  if (!remade_) return tensor_;
+  if (!remade_->made.defined()) remade_->made = remade_->make();
+  return remade_->made;
+}
+
 Tape::Tape() : previous_(Context::current().tape_) { Context::current().tape_ = this; }
 
 Tape::~Tape() { Context::current().tape_ = previous_; }
@@ -65,6 +77,11 @@ void Tape::record(std::initializer_list<Tensor*> outputs, std::function<void(Bac
     entry.outputs.push_back(output->id());
   }
   Context::current().tape()->entries_.push_back(std::move(entry));
+}
+
+void Tape::remade_by(const Tensor& output, std::function<Tensor()> make) {
+  auto remade = std::make_shared<Backward::Kept::Remade>(Backward::Kept::Remade{std::move(make), {}});
+  Context::current().tape()->remade_.insert_or_assign(output.id(), std::move(remade));
 }
 
 Gradients Tape::backward(const Tensor& loss) {
@@ -89,7 +106,10 @@ void Tape::walk(Backward& backward) {
     Entry entry = std::move(entries_.back());
     entries_.pop_back();
     bool reached = false;
-    for (uint64_t id : entry.outputs) reached |= gradients.contains(id);
+    for (uint64_t id : entry.outputs) {
+      reached |= gradients.contains(id);
+      remade_.erase(id);
+    }
     if (reached) entry.step(backward);
     for (uint64_t id : entry.outputs) gradients.erase(id);
   }

@@ -54,6 +54,24 @@ class Backward {
   /// Adds a computed gradient (taken over, not copied, when it is the first one).
   void add(const Input& input, Tensor gradient);
 
+  /// The values of an input that a step reads again: the tensor, or the way to make it again that the tape knows.
+  class Kept {
+   public:
+    Kept() = default;
+    explicit Kept(const Tensor& input);
+    /// The values. Made at most once, for all steps that keep the same tensor.
+    Tensor tensor() const;
+
+   private:
+    friend class Tape;
+    struct Remade {
+      std::function<Tensor()> make;
+      Tensor made;
+    };
+    Tensor tensor_;
+    std::shared_ptr<Remade> remade_;
+  };
+
  private:
   friend class Tape;
   friend Tensor recompute(const std::function<Tensor()>& first, std::function<Tensor()> again);
@@ -83,8 +101,12 @@ class Tape {
   static bool recording(std::initializer_list<const Tensor*> inputs);
   /// For operations, after recording() said yes: marks the outputs as tracked and keeps `step` for the backward pass.
   static void record(std::initializer_list<Tensor*> outputs, std::function<void(Backward&)> step);
+  /// For operations, after record(): `make` gives the bits of `output` again from what the step keeps anyway, in a pass
+  /// over memory that is nothing beside a product. Those who keep `output` then keep `make`.
+  static void remade_by(const Tensor& output, std::function<Tensor()> make);
 
  private:
+  friend class Backward::Kept;
   friend Tensor recompute(const std::function<Tensor()>& first, std::function<Tensor()> again);
   /// Runs the recorded steps in reverse and forgets them.
   void walk(Backward& backward);
@@ -94,8 +116,9 @@ class Tape {
     std::function<void(Backward&)> step;
   };
   std::vector<Entry> entries_;
-  bool watching_ = false;  // records nothing,
-  bool noticed_ = false;   // but notices that it would have
+  std::unordered_map<uint64_t, std::shared_ptr<Backward::Kept::Remade>> remade_;  // by the outputs of entries
+  bool watching_ = false;                                                         // records nothing,
+  bool noticed_ = false;                                                          // but notices that it would have
   Tape* previous_;
 };
 

@@ -1,4 +1,4 @@
-// Elementwise kernels: activation backward, dropout, a·x + b·y, and the sum of squares.
+// Elementwise kernels: activations and their slopes, dropout, a·x + b·y, and the sum of squares.
 #include "attend/kernels/cpu/dropout_mask.hpp"
 #include "attend/kernels/cpu/entries.hpp"
 #include "attend/kernels/cpu/math.hpp"
@@ -16,6 +16,15 @@ void for_tiles(KernelContext& context, int64_t size, const Body& body) {
 }
 
 }  // namespace
+
+void activation(KernelContext& context, const ActivationApply& p) noexcept {
+  with_activation(p.activation, [&](auto tag) {
+    for_tiles(context, p.size, [&](int64_t begin, int64_t end) {
+      for_vectors(begin, end,
+                  [&](int64_t i, auto n) { store(p.y + i, activate<decltype(tag)::value>(load(p.x + i, n)), n); });
+    });
+  });
+}
 
 void activation_backward(KernelContext& context, const ActivationBackward& p) noexcept {
   with_activation(p.activation, [&](auto tag) {

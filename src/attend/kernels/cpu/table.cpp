@@ -10,6 +10,7 @@ const KernelTable table = {
     .packed_size = packed_size,
     .pack_matmul = pack_matmul,
 #if !ATTEND_BF16
+    .activation = activation,
     .activation_backward = activation_backward,
     .column_sum = column_sum,
     .dropout = dropout,
