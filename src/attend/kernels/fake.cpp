@@ -17,6 +17,7 @@ void reach(Matmul& p) noexcept { move(p.a, p.b, p.c, p.bias, p.before, p.packed_
 void reach(PackMatmul& p) noexcept { move(p.b, p.packed); }
 void reach(ActivationBackward& p) noexcept { move(p.dy, p.y, p.before, p.dx); }
 void reach(ColumnSum& p) noexcept { move(p.x, p.out); }
+void reach(ActivationApply& p) noexcept { move(p.x, p.y); }
 void reach(DropoutApply& p) noexcept { move(p.x, p.y); }
 void reach(Norm& p) noexcept { move(p.x, p.residual, p.weight, p.bias, p.sum, p.y, p.mean, p.rstd); }
 void reach(NormBackward& p) noexcept {
@@ -65,6 +66,7 @@ KernelTable fake_kernels(const KernelTable& cpu) noexcept {
       .matmul = call<&KernelTable::matmul>,
       .packed_size = cpu.packed_size,
       .pack_matmul = call<&KernelTable::pack_matmul>,
+      .activation = call<&KernelTable::activation>,
       .activation_backward = call<&KernelTable::activation_backward>,
       .column_sum = call<&KernelTable::column_sum>,
       .dropout = call<&KernelTable::dropout>,
@@ -84,8 +86,8 @@ KernelTable fake_kernels(const KernelTable& cpu) noexcept {
       .convert = call<&KernelTable::convert>,
       .mean = call<&KernelTable::mean>,
       .copy = call<&KernelTable::copy>,
-      .multiply_add = call<&KernelTable::multiply_add>,
       .read_memory = call<&KernelTable::read_memory>,
+      .multiply_add = call<&KernelTable::multiply_add>,
   };
 }
 

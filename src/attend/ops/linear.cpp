@@ -96,9 +96,9 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias, Activat
       }
     });
     if (keep_before)
-      Tape::remade_by(y, [activation, before] {
-        Tensor again(before.shape());
-        ops::run(&kernels::KernelTable::activation,
+      Tape::remade_by(y, [activation, before, device] {
+        const Tensor again = ops::result(before.shape(), device);
+        ops::run(device, &kernels::KernelTable::activation,
                  kernels::ActivationApply{before.elements(), activation, ops::f32(before, "linear: z"),
                                           ops::f32(again, "linear: y")});
         return again;

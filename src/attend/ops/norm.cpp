@@ -86,13 +86,14 @@ NormedSum normed_sum(const char* name, const Tensor& residual, const Tensor& x, 
       Tape::record({&result.sum, &result.normed}, std::move(step));
     else
       Tape::record({&result.normed}, std::move(step));
-    Tape::remade_by(result.normed, [rms, rows, width, weight, bias, epsilon = options.epsilon, sum = result.sum] {
-      Tensor again(sum.shape());
+    Tape::remade_by(result.normed, [rms, rows, width, weight, bias, epsilon = options.epsilon, device,
+                                    sum = result.sum] {
+      const Tensor again = ops::result(sum.shape(), device);
       kernels::Norm same{.rows = rows, .width = width, .rms = rms, .epsilon = epsilon, .x = ops::f32(sum, "norm: sum")};
       same.weight = ops::f32(weight, "norm: weight");
       same.bias = ops::f32(bias, "norm: bias");
       same.y = ops::f32(again, "norm: y");
-      ops::run(&kernels::KernelTable::norm, same);
+      ops::run(device, &kernels::KernelTable::norm, same);
       return again;
     });
   }

@@ -41,7 +41,7 @@ void Backward::add(const Input& input, Tensor addend) {
     return;
   }
   if (!gradient.storage().unique()) gradient = gradient.clone();  // the memory is also another tensor's gradient
-  Context::current().run(input.device(), &kernels::KernelTable::axpby,
+  Context::current().run(input.device, &kernels::KernelTable::axpby,
                          kernels::Axpby{gradient.elements(), 1, static_cast<const float*>(addend.memory()), 1,
                                         static_cast<float*>(gradient.memory())});
 }
