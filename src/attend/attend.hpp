@@ -46,6 +46,7 @@
 #include <attend/ops/norm.hpp>
 #include <attend/tasks/translate.hpp>
 #include <attend/tensor/context.hpp>
+#include <attend/tensor/profile.hpp>
 #include <attend/tensor/random.hpp>
 #include <attend/tensor/recompute.hpp>
 #include <attend/tensor/shape.hpp>

@@ -72,6 +72,16 @@ TEST_CASE("bench --train: every shape takes steps and counts its FLOPs") {
   }
 }
 
+TEST_CASE("bench --dtype bf16 trains with products in bf16") {
+  const Result result = attend_run(tiny("encoder-decoder", {"--json", "--dtype", "bf16"}));
+  REQUIRE(result.code == 0);
+  const Json report = Json::parse(result.out);
+  CHECK(report["dtype"] == "bf16");
+  const double peak = report["machine"]["limits"]["bf16_flops_per_second"]["all_threads"];
+  CHECK(report["share_of_peak"].get<double>() == doctest::Approx(report["flops_per_second"].get<double>() / peak));
+  CHECK_FALSE(report.contains("profile"));
+}
+
 TEST_CASE("bench --profile as text: the table and the rest") {
   const Result result = attend_run(tiny("gpt", {"--profile"}));
   CHECK(result.code == 0);
@@ -105,5 +115,6 @@ TEST_CASE("bench: wrong usage") {
   CHECK(attend_run({"bench", "--profile"}).err == "attend: --profile needs --train MODEL\n");
   CHECK(attend_run({"bench", "--worker"}).code == 2);
   CHECK(attend_run({"bench", "--train", "t5"}).code == 2);
+  CHECK(attend_run({"bench", "--train", "gpt", "--dtype", "f16"}).code == 2);
   CHECK(attend_run({"bench", "--train", "gpt", "--steps", "0"}).code == 2);
 }

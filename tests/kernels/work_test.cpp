@@ -26,6 +26,9 @@ TEST_CASE("a product is 2·m·n·k FLOPs and three matrices of traffic") {
   Matmul more = product(3, 5, 7, true, false);
   more.accumulate = true;  // reads C as well
   CHECK(work_of(more).bytes == 4 * (3 * 7 + 7 * 5 + 2 * 3 * 5));
+  more.b_format = Format::bf16;  // a weight in 16 bits
+  CHECK(work_of(more).bytes == 4 * (3 * 7 + 2 * 3 * 5) + 2 * 7 * 5);
+  more.b_format = Format::f32;
   more.accumulate = false;
   more.before = c;
   CHECK(work_of(more).bytes == 4 * (3 * 7 + 7 * 5 + 2 * 3 * 5));
@@ -102,16 +105,17 @@ TEST_CASE("the loops that measure limits do what they count, at every level") {
       CHECK(sums[tile] == sum);
     }
   });
-  auto multiply = [](int64_t rounds) {
+  auto multiply = [](Format format) {
     return [=](KernelContext& context) {
       test::Floats out(4);
       double flops = 0;
-      context.table->multiply_add(context, {Format::f32, 3, rounds, out.data(), &flops});
+      context.table->multiply_add(context, {format, 3, 10, out.data(), &flops});
       out[3] = static_cast<float>(flops);
       return out;
     };
   };
-  test::on_every_level(multiply(10), [&](const test::Floats& out) {
+  test::on_every_level(multiply(Format::bf16), [&](const test::Floats& out) { CHECK(out[0] == out[2]); });
+  test::on_every_level(multiply(Format::f32), [&](const test::Floats& out) {
     CHECK(out[3] > 0);
     // 12 chains c → 0.999·c + 0.001 from c = 0 … 11: the sum of their distances to 1 shrinks by 0.999 a round.
     const double lanes = out[3] / (2.0 * 12 * 3 * 10), distance = lanes * (66 - 12) * std::pow(0.999, 10);
