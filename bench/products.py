@@ -90,7 +90,6 @@ def main():
         return torch_worker()
     commands = {name: [arguments.bench, name] for name in ("attend", "onednn", "openblas", "blis")}
     commands["torch"] = [arguments.python, str(HERE / "products.py"), "--worker"]
-    os.environ.setdefault("BLIS_NUM_THREADS", str(arguments.threads))
     workers = start_all(commands, arguments.threads)
     for group in arguments.groups:
         print(group, file=sys.stderr)
@@ -98,7 +97,7 @@ def main():
         products = [measure(shape, workers, arguments) for shape in SHAPES[group]]
         update_results(arguments.out, group, {**around, "products": products})
     for worker in workers.values():
-        worker.__exit__()
+        worker.close()
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def measure(shape, arguments):
             runs[name]["seconds"].append(round(seconds, 5))
             runs[name]["peak_mb"] = max(runs[name]["peak_mb"], round(peak_mb))
     for worker in workers.values():
-        worker.__exit__()
+        worker.close()
     for name, run in runs.items():
         print(f"  {name:<20} {described['tokens'] / statistics.median(run['seconds']):8.0f} tokens/s {run['peak_mb']:6.0f} MB",
               file=sys.stderr)

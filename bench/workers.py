@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 import time
 
 
@@ -14,24 +15,28 @@ class Worker:
     """A program with its own threads and memory, idle until ask()."""
 
     def __init__(self, command, threads):
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "ATTEND_THREADS": str(threads)}
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-        while (line := self.process.stdout.readline()) and line.strip() != "ready":
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "BLIS_NUM_THREADS": str(threads),
+                       "ATTEND_THREADS": str(threads)}
+        self.messages = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.messages,
+                                        text=True, env=environment)
+        while self.line() != "ready":
             pass
+
+    def line(self):
+        line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{' '.join(command)}: {(self.process.stderr.read().strip().splitlines() or ['ended'])[-1]}")
+            self.messages.seek(0)
+            raise RuntimeError((self.messages.read().strip().splitlines() or ["it ended"])[-1])
+        return line.strip()
 
     def ask(self, question="go"):
         time.sleep(0.3)  # the one before may still spin
         self.process.stdin.write(question + "\n")
         self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        return json.loads(self.line())
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def close(self):
         self.process.stdin.close()
         try:
             self.process.wait(10)
