@@ -17,6 +17,8 @@ void reach(Matmul& p) noexcept { move(p.a, p.b, p.c, p.bias, p.before, p.packed_
 void reach(PackMatmul& p) noexcept { move(p.b, p.packed); }
 void reach(ActivationBackward& p) noexcept { move(p.dy, p.y, p.before, p.dx); }
 void reach(ColumnSum& p) noexcept { move(p.x, p.out); }
+void reach(PackHalf& p) noexcept { move(p.b, p.packed); }
+void reach(MatmulHalf& p) noexcept { move(p.a, p.packed_b, p.c, p.bias); }
 void reach(ActivationApply& p) noexcept { move(p.x, p.y); }
 void reach(DropoutApply& p) noexcept { move(p.x, p.y); }
 void reach(Norm& p) noexcept { move(p.x, p.residual, p.weight, p.bias, p.sum, p.y, p.mean, p.rstd); }
@@ -66,6 +68,8 @@ KernelTable fake_kernels(const KernelTable& cpu) noexcept {
       .matmul = call<&KernelTable::matmul>,
       .packed_size = cpu.packed_size,
       .pack_matmul = call<&KernelTable::pack_matmul>,
+      .pack_half = call<&KernelTable::pack_half>,
+      .matmul_half = call<&KernelTable::matmul_half>,
       .activation = call<&KernelTable::activation>,
       .activation_backward = call<&KernelTable::activation_backward>,
       .column_sum = call<&KernelTable::column_sum>,

@@ -87,6 +87,29 @@ struct PackMatmul {
   Format b_format = Format::f32;
 };
 
+/// The same for a weight whose numbers f16 holds exactly, as those of a model that was stored so: panels of f16, half
+/// the memory, for products in f32.
+struct PackHalf {
+  int64_t n, k;
+  const void* b;  ///< [n, k], numbers of b_format
+  Format b_format;
+  int64_t ldb;
+  uint16_t* packed;  ///< packed_size(n, k, Format::f32) of them
+  bool* exact;       ///< becomes false, and `packed` is not to be used, if a number would be rounded; else true
+};
+
+/// C = act(A·B + bias) in f32 with B [k, n] in the panels of PackHalf, k > 0; the bits are those of Matmul.
+struct MatmulHalf {
+  int64_t m, n, k;
+  const float* a;
+  int64_t lda;
+  const uint16_t* packed_b;
+  float* c;
+  int64_t ldc;
+  const float* bias = nullptr;  ///< [n] or null, added before the activation
+  Activation activation = Activation::none;
+};
+
 /// dx = dy · act'(…), elementwise over `size`. `y` is the activation's output, `before` its input; relu, tanh and
 /// sigmoid need y, the others need `before`. dx may be dy.
 struct ActivationBackward {
@@ -351,6 +374,8 @@ struct KernelTable {
   void (*matmul)(KernelContext&, const Matmul&) noexcept;
   int64_t (*packed_size)(int64_t n, int64_t k, Format product) noexcept;
   void (*pack_matmul)(KernelContext&, const PackMatmul&) noexcept;
+  void (*pack_half)(KernelContext&, const PackHalf&) noexcept;
+  void (*matmul_half)(KernelContext&, const MatmulHalf&) noexcept;
   void (*activation)(KernelContext&, const ActivationApply&) noexcept;
   void (*activation_backward)(KernelContext&, const ActivationBackward&) noexcept;
   void (*column_sum)(KernelContext&, const ColumnSum&) noexcept;
@@ -379,6 +404,8 @@ struct KernelTable {
     f("matmul", &KernelTable::matmul);
     f("packed_size", &KernelTable::packed_size);
     f("pack_matmul", &KernelTable::pack_matmul);
+    f("pack_half", &KernelTable::pack_half);
+    f("matmul_half", &KernelTable::matmul_half);
     f("activation", &KernelTable::activation);
     f("activation_backward", &KernelTable::activation_backward);
     f("column_sum", &KernelTable::column_sum);

@@ -61,6 +61,15 @@ Work work_of(const PackMatmul& p) noexcept {
 
 Work work_of(const ActivationApply& p) noexcept { return elementwise("activation", p.size, 2); }
 
+Work work_of(const PackHalf& p) noexcept { return {"pack_half", {p.k, p.n}, 0, 1.5 * floats(p.k, p.n)}; }
+
+Work work_of(const MatmulHalf& p) noexcept {
+  return {"matmul forward f16",
+          {p.m, p.n, p.k},
+          2 * number(p.m) * number(p.n) * number(p.k),
+          floats(p.m, p.k) + 0.5 * floats(p.k, p.n) + floats(p.m, p.n)};
+}
+
 Work work_of(const ActivationBackward& p) noexcept { return elementwise("activation_backward", p.size, 3); }
 
 Work work_of(const ColumnSum& p) noexcept { return {"column_sum", {p.rows, p.columns}, 0, floats(p.rows, p.columns)}; }

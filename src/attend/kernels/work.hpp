@@ -19,6 +19,8 @@ struct Work {
 // A product's role shows in how its operands lie: x·Wᵀ goes forward, dy·W gives dX, dyᵀ·x gives dW.
 Work work_of(const Matmul&) noexcept;
 Work work_of(const PackMatmul&) noexcept;
+Work work_of(const PackHalf&) noexcept;
+Work work_of(const MatmulHalf&) noexcept;
 Work work_of(const ActivationApply&) noexcept;
 Work work_of(const ActivationBackward&) noexcept;
 Work work_of(const ColumnSum&) noexcept;

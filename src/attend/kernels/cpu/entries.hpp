@@ -12,6 +12,8 @@ namespace attend::kernels::ATTEND_LEVEL {
 void matmul(KernelContext&, const Matmul&) noexcept;
 int64_t packed_size(int64_t n, int64_t k, Format product) noexcept;
 void pack_matmul(KernelContext&, const PackMatmul&) noexcept;
+void pack_half(KernelContext&, const PackHalf&) noexcept;
+void matmul_half(KernelContext&, const MatmulHalf&) noexcept;
 void activation(KernelContext&, const ActivationApply&) noexcept;
 void activation_backward(KernelContext&, const ActivationBackward&) noexcept;
 void column_sum(KernelContext&, const ColumnSum&) noexcept;

@@ -3,6 +3,7 @@
 // One side is packed once into shared memory; the panels of the other side are the tasks, and each task packs its own.
 // The depth k is cut into blocks by k alone, and inside a block every element of C is one chain of multiply-adds, so a
 // row of C has the same bits alone, in a batch, packed or not, whatever the threads.
+#include "attend/kernels/cpu/depth.hpp"
 #include "attend/kernels/cpu/entries.hpp"
 #include "attend/kernels/cpu/math.hpp"
 #include "attend/kernels/cpu/pack.hpp"
@@ -10,7 +11,6 @@
 namespace attend::kernels::ATTEND_LEVEL {
 namespace {
 
-constexpr int64_t kMaxDepth = 512;              // of a block: a panel of B then fits half of a usual L2
 constexpr int64_t kSharedFloats = 2 << 20;      // of the shared side at a time: it stays in L3
 constexpr int64_t kSmall = 48 * 48 * 48;        // products below do not pay for a second thread
 constexpr int64_t kTasks = 32, kMaxPanels = 6;  // aim for so many tasks, of so many panels at most
@@ -136,7 +136,7 @@ class Product {
         row_panels_(divide_up(p.m, kTileRows)),
         column_panels_(divide_up(p.n, kTileColumns)),
         k_(divide_up(p.k, per)),
-        depth_(divide_up(k_, larger(1, divide_up(k_, kMaxDepth)))),
+        depth_(depth_of_block(k_)),
         pack_b_panels_(pack_b_of<product>(p.b_format)),
         simple_end_(has_simple_end(p)),
         inline_(p.m * p.n * p.k < kSmall) {

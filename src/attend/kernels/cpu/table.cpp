@@ -10,6 +10,8 @@ const KernelTable table = {
     .packed_size = packed_size,
     .pack_matmul = pack_matmul,
 #if !ATTEND_BF16
+    .pack_half = pack_half,
+    .matmul_half = matmul_half,
     .activation = activation,
     .activation_backward = activation_backward,
     .column_sum = column_sum,
