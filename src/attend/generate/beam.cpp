@@ -61,16 +61,30 @@ class BeamSearch final : public Search {
         max_length_(setting.options.length_limit(prompt_length_, setting.model_length)),
         processors_(setting.options, prompt_length_, max_length_, request.source),
         beams_(static_cast<size_t>(setting.options.num_beams)),
-        // Enough that num_beams can run on even if every beam ends in every end token. Repeated end tokens count.
-        candidates_(beams_ * std::max<size_t>(2, 1 + setting.options.eos_token_id.size())) {
+        candidates_(static_cast<size_t>(candidates_of(setting.options))) {
     running_.push_back({std::move(slot), request.prompt, {}, 0});
     rows_.push_back({request.prompt.back(), running_[0].slot.index()});
   }
 
   const std::vector<Row>& rows() const override { return rows_; }
 
-  void advance(std::span<float> scores, std::span<const float> logprobs) override {
-    const auto candidates = best_candidates(scores);
+  void constrain(const StepScores& step) override {
+    const bool rewrites = processors_.rewrites(length_);
+    keep_logits(step, rewrites);
+    for (size_t b = 0; b < running_.size(); ++b) {
+      const auto row = step.row(b);
+      // Processors that rewrite scores want log-probabilities.
+      if (rewrites)
+        for (float& value : row) value = (value - step.max[b]) - step.log_sum[b];
+      processors_(running_[b].ids, row);
+      step.shift[b] = rewrites ? 0 : step.max[b];
+      step.less[b] = rewrites ? 0 : step.log_sum[b];
+      step.add[b] = running_[b].score;
+    }
+  }
+
+  void advance(const StepScores& step) override {
+    const auto candidates = setting_.options.do_sample ? drawn_candidates(step) : best_candidates(step);
     if (candidates.empty())
       fail<Error>("generate: no token has a finite score: the constraints forbid all, or the model is damaged");
     std::vector<int64_t> next(candidates.size(), -1);  // beam of the next step
@@ -81,7 +95,7 @@ class BeamSearch final : public Search {
       chosen.push_back(i);
     }
     const auto logprob = [&](const Candidate& candidate) {
-      return logprobs[static_cast<size_t>(candidate.beam * setting_.vocab + candidate.token)];
+      return this->logprob(step, static_cast<size_t>(candidate.beam), candidate.token);
     };
     for (size_t i = 0; i < candidates.size(); ++i) {
       const Candidate& candidate = candidates[i];
@@ -119,26 +133,32 @@ class BeamSearch final : public Search {
   bool ends(int32_t token) const { return setting_.options.ends_with(token) || length_ + 1 >= max_length_; }
   bool full() const { return finished_.size() == beams_; }
 
-  std::vector<Candidate> best_candidates(std::span<float> scores) {
+  std::vector<Candidate> best_candidates(const StepScores& step) const {
+    std::vector<Candidate> all;
+    const size_t wanted = step.best.size() / running_.size();
+    all.reserve(step.best.size());
+    for (size_t i = 0; i < step.best.size(); ++i)
+      if (step.best[i] >= 0)
+        all.push_back({step.best_scores[i], step.best_scores[i], static_cast<int32_t>(i / wanted), step.best[i]});
+    const auto kept = all.begin() + std::min(std::ssize(all), static_cast<ptrdiff_t>(candidates_));
+    std::partial_sort(all.begin(), kept, all.end(), better);
+    all.erase(kept, all.end());
+    return all;
+  }
+
+  /// The best of score + Gumbel noise are draws without replacement from softmax(score).
+  std::vector<Candidate> drawn_candidates(const StepScores& step) const {
     const auto vocab = static_cast<size_t>(setting_.vocab);
-    const bool sampling = setting_.options.do_sample;
-    const uint64_t key = sampling ? random_key(setting_.options, request_, length_ - prompt_length_) : 0;
+    const uint64_t key = random_key(setting_.options, request_, length_ - prompt_length_);
     Best best(candidates_);
-    for (size_t b = 0; b < running_.size(); ++b) {
-      const auto row = scores.subspan(b * vocab, vocab);
-      processors_(running_[b].ids, row);
-      const float sum = running_[b].score;
+    for (size_t b = 0; b < running_.size(); ++b)
       for (size_t token = 0; token < vocab; ++token) {
-        const float score = row[token] + sum;
-        float order = score;
-        if (sampling && score > -std::numeric_limits<float>::infinity()) {
-          // The best of score + Gumbel noise are draws without replacement from softmax(score).
-          const double u = Random::uniform(key, b * vocab + token);
-          order -= static_cast<float>(std::log(-std::log((1.0 - u) * (1.0 - 0x1p-54))));
-        }
-        if (order > best.least()) best.offer({order, score, static_cast<int32_t>(b), static_cast<int32_t>(token)});
+        const float score = step.row(b)[token] + running_[b].score;
+        if (!(score > -std::numeric_limits<float>::infinity())) continue;
+        const double u = Random::uniform(key, b * vocab + token);
+        const float noise = static_cast<float>(std::log(-std::log((1.0 - u) * (1.0 - 0x1p-54))));
+        best.offer({score - noise, score, static_cast<int32_t>(b), static_cast<int32_t>(token)});
       }
-    }
     return best.take();
   }
 

@@ -10,24 +10,11 @@
 namespace attend {
 namespace {
 
-Tensor log_softmax(const Tensor& logits) {
-  Tensor result = ops::result(logits.shape(), logits.device());
-  const int64_t columns = logits.size(1);
-  ops::run(logits.device(), &kernels::KernelTable::softmax,
-           kernels::Softmax{.rows = logits.size(0),
-                            .columns = columns,
-                            .x = ops::f32(logits, "generate: logits"),
-                            .ldx = columns,
-                            .y = ops::f32(result, "generate: log probabilities"),
-                            .ldy = columns,
-                            .log = true});
-  return result;
-}
-
 /// One step of the model for all searches at once.
 class Batch {
  public:
-  Batch(StepModel& model, bool beams) : model_(model), vocab_(model.vocab()), beams_(beams) {}
+  Batch(StepModel& model, const GenerationOptions& options)
+      : model_(model), vocab_(model.vocab()), wanted_(std::min(wanted_tokens(options), vocab_)) {}
 
   void run(std::vector<std::unique_ptr<Search>>& searches) {
     tokens_.clear();
@@ -39,29 +26,68 @@ class Batch {
         slots_.push_back(row.slot);
       }
     }
-    Tensor scores = model_.step(tokens_, slots_);
+    const Tensor logits = model_.step(tokens_, slots_).to(Device::cpu);  // the searches choose on the host
     const auto count = static_cast<int64_t>(tokens_.size());
-    if (scores.shape() != Shape{count, vocab_})
-      fail<ShapeError>("generate: the model gave scores {} for {} tokens and a vocabulary of {}", scores.shape(), count,
+    if (logits.shape() != Shape{count, vocab_})
+      fail<ShapeError>("generate: the model gave scores {} for {} tokens and a vocabulary of {}", logits.shape(), count,
                        vocab_);
-    const Tensor logprobs = log_softmax(scores).to(Device::cpu);  // the searches choose on the host
-    scores = scores.to(Device::cpu);
-    if (beams_) scores.assign(logprobs);
-    size_t begin = 0;
-    for (const auto& search : searches) {
-      if (!search) continue;
-      const size_t size = search->rows().size() * static_cast<size_t>(vocab_);
-      search->advance(scores.values<float>().subspan(begin, size), logprobs.values<float>().subspan(begin, size));
-      begin += size;
-    }
+    resize(tokens_.size());
+    Context& context = Context::current();
+    float* const values = logits.data<float>();
+    context.run(Device::cpu, &kernels::KernelTable::log_sum_exp,
+                kernels::LogSumExp{count, vocab_, values, vocab_, max_.data(), log_sum_.data()});
+    each(searches, logits, [](Search& search, const StepScores& step) { search.constrain(step); });
+    context.run(Device::cpu, &kernels::KernelTable::top_k,
+                kernels::TopK{.rows = count,
+                              .columns = vocab_,
+                              .k = wanted_,
+                              .x = values,
+                              .ldx = vocab_,
+                              .shift = shift_.data(),
+                              .log_sum = less_.data(),
+                              .add = add_.data(),
+                              .indices = best_.data(),
+                              .scores = best_scores_.data()});
+    each(searches, logits, [](Search& search, const StepScores& step) { search.advance(step); });
   }
 
  private:
+  void resize(size_t rows) {
+    for (auto* numbers : {&max_, &log_sum_, &shift_, &less_, &add_}) numbers->resize(rows);
+    best_.resize(rows * static_cast<size_t>(wanted_));
+    best_scores_.resize(best_.size());
+  }
+
+  /// Each running search with its rows.
+  template <class F>
+  void each(const std::vector<std::unique_ptr<Search>>& searches, const Tensor& logits, F&& f) {
+    const auto vocab = static_cast<size_t>(vocab_), wanted = static_cast<size_t>(wanted_);
+    size_t begin = 0;
+    for (const auto& search : searches) {
+      if (!search) continue;
+      const size_t rows = search->rows().size();
+      const auto part = [&](auto& numbers, size_t width = 1) {
+        return std::span(numbers).subspan(begin * width, rows * width);
+      };
+      f(*search, StepScores{.vocab = vocab_,
+                            .values = logits.values<float>().subspan(begin * vocab, rows * vocab),
+                            .max = part(max_),
+                            .log_sum = part(log_sum_),
+                            .shift = part(shift_),
+                            .less = part(less_),
+                            .add = part(add_),
+                            .best = part(best_, wanted),
+                            .best_scores = part(best_scores_, wanted)});
+      begin += rows;
+    }
+  }
+
   StepModel& model_;
-  const int64_t vocab_;
-  const bool beams_;
+  const int64_t vocab_, wanted_;
   std::vector<int32_t> tokens_;
   std::vector<int> slots_;
+  std::vector<float> max_, log_sum_, shift_, less_, add_, best_scores_;
+  std::vector<int32_t> best_;
 };
 
 }  // namespace
@@ -90,7 +116,7 @@ std::vector<std::vector<Generated>> generate(StepModel& model, std::span<const G
   }
 
   std::vector<std::vector<Generated>> answers(requests.size());
-  Batch batch(model, beams);
+  Batch batch(model, options);
   for (size_t running = requests.size(); running > 0;) {
     batch.run(searches);
     for (size_t i = 0; i < searches.size(); ++i) {

@@ -187,6 +187,10 @@ void LogitsProcessors::operator()(TokenIds context, Scores scores) const {
   if (options_->do_sample) sharpen(scores);
 }
 
+bool LogitsProcessors::rewrites(int64_t length) const noexcept {
+  return options_->do_sample || options_->repetition_penalty != 1 || forces_first(length) || forces_last(length);
+}
+
 void LogitsProcessors::constrain(TokenIds context, Scores scores) const {
   const auto& options = *options_;
   const auto length = static_cast<int64_t>(context.size());
@@ -196,10 +200,8 @@ void LogitsProcessors::constrain(TokenIds context, Scores scores) const {
     forbid_repeated_ngrams(scores, context, source_, options.encoder_no_repeat_ngram_size);
   forbid_words(scores, context, bad_words_);
   if (length < min_length_) forbid_tokens(scores, options.eos_token_id);
-  if (options.forced_bos_token_id && length == 1) force_tokens(scores, {&*options.forced_bos_token_id, 1});
-  if (!options.forced_eos_token_id.empty() && length == max_length_ - 1) {
-    force_tokens(scores, options.forced_eos_token_id);
-  }
+  if (forces_first(length)) force_tokens(scores, {&*options.forced_bos_token_id, 1});
+  if (forces_last(length)) force_tokens(scores, options.forced_eos_token_id);
   forbid_tokens(scores, options.suppress_tokens);
 }
 

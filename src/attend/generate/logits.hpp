@@ -63,8 +63,15 @@ class LogitsProcessors {
   /// True if the options ask for nothing: operator() would change nothing.
   bool empty() const noexcept { return !any_; }
   void operator()(TokenIds context, Scores scores) const;
+  /// Whether operator() may change the score of a token that can still be chosen, for a context of this length. If not,
+  /// it only forbids tokens.
+  bool rewrites(int64_t length) const noexcept;
 
  private:
+  bool forces_first(int64_t length) const noexcept { return options_->forced_bos_token_id && length == 1; }
+  bool forces_last(int64_t length) const noexcept {
+    return !options_->forced_eos_token_id.empty() && length == max_length_ - 1;
+  }
   void constrain(TokenIds context, Scores scores) const;
   void sharpen(Scores scores) const;
 

@@ -9,20 +9,19 @@
 namespace attend {
 namespace {
 
-/// The best score; the lowest id among equals.
-int32_t best_token(std::span<const float> scores) {
-  size_t best = 0;
-  float most = -std::numeric_limits<float>::infinity();
-  for (size_t i = 0; i < scores.size(); ++i)
-    if (scores[i] > most) most = scores[best = i];
-  if (!std::isfinite(most))
+/// The best token, if its score is one.
+int32_t checked(int32_t token, float score) {
+  if (token < 0 || !std::isfinite(score))
     fail<Error>("generate: no token has a finite score: the constraints forbid all, or the model is damaged");
-  return static_cast<int32_t>(best);
+  return token;
 }
 
 /// Draws from softmax(scores) by inverting its distribution function at u in [0, 1).
 int32_t draw_token(std::span<const float> scores, double u) {
-  const float most = scores[static_cast<size_t>(best_token(scores))];
+  float most = -std::numeric_limits<float>::infinity();
+  for (float score : scores)
+    if (score > most) most = score;
+  checked(0, most);
   double sum = 0;
   for (float score : scores)
     if (score > -std::numeric_limits<float>::infinity()) sum += std::exp(static_cast<double>(score) - most);
@@ -53,9 +52,15 @@ class SampleSearch final : public Search {
 
   const std::vector<Row>& rows() const override { return rows_; }
 
-  void advance(std::span<float> scores, std::span<const float> logprobs) override {
-    const auto vocab = static_cast<size_t>(setting_.vocab);
-    for (size_t i = 0; i < running_.size(); ++i) processors_(running_[i].ids, scores.subspan(i * vocab, vocab));
+  void constrain(const StepScores& step) override {
+    keep_logits(step, processors_.rewrites(std::ssize(running_[0].ids)));
+    for (size_t i = 0; i < running_.size(); ++i) {
+      processors_(running_[i].ids, step.row(i));
+      step.shift[i] = step.less[i] = step.add[i] = 0;
+    }
+  }
+
+  void advance(const StepScores& step) override {
     std::vector<size_t> row_of(running_.size());
     for (size_t i = 0; i < running_.size(); ++i) row_of[i] = i;
     if (step_ == 0) {
@@ -65,8 +70,7 @@ class SampleSearch final : public Search {
       }
     }
     const uint64_t key = random_key(setting_.options, request_, step_++);
-    for (size_t i = 0; i < running_.size(); ++i)
-      append(running_[i], scores.subspan(row_of[i] * vocab, vocab), logprobs.subspan(row_of[i] * vocab, vocab), key);
+    for (size_t i = 0; i < running_.size(); ++i) append(running_[i], step, row_of[i], key);
 
     std::erase_if(running_, [](const Sequence& sequence) { return !sequence.slot; });
     rows_.clear();
@@ -89,10 +93,10 @@ class SampleSearch final : public Search {
     std::vector<int32_t> ids;
   };
 
-  void append(Sequence& sequence, std::span<const float> scores, std::span<const float> logprobs, uint64_t key) {
-    const int32_t token =
-        setting_.options.do_sample ? draw_token(scores, Random::uniform(key, sequence.answer)) : best_token(scores);
-    const float logprob = logprobs[static_cast<size_t>(token)];
+  void append(Sequence& sequence, const StepScores& step, size_t row, uint64_t key) {
+    const int32_t token = setting_.options.do_sample ? draw_token(step.row(row), Random::uniform(key, sequence.answer))
+                                                     : checked(step.best[row], step.best_scores[row]);
+    const float logprob = this->logprob(step, row, token);
     Generated& answer = answers_[sequence.answer];
     answer.ids.push_back(token);
     answer.token_logprobs.push_back(logprob);

@@ -5,6 +5,7 @@
 #include <attend/generate/logits.hpp>
 #include <attend/tensor/random.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -49,23 +50,69 @@ struct SearchSetting {
   int64_t model_length;
 };
 
+/// What the model says about the rows of a search in one step, and what the search is told of it. Row i of `values`
+/// are vocab scores; log p(token) = (logit - max[i]) - log_sum[i].
+struct StepScores {
+  int64_t vocab;
+  std::span<float> values;  ///< logits; the search may overwrite them in constrain()
+  std::span<const float> max, log_sum;
+  /// Written by constrain(): the best tokens are those with the highest ((value - shift) - less) + add, by row.
+  std::span<float> shift, less, add;
+  /// For advance(): `wanted` tokens of each row by these scores, best first; -1 where a row has no more.
+  std::span<const int32_t> best;
+  std::span<const float> best_scores;
+
+  std::span<float> row(size_t i) const {
+    return values.subspan(i * static_cast<size_t>(vocab), static_cast<size_t>(vocab));
+  }
+};
+
 class Search {
  public:
   virtual ~Search() = default;
 
-  /// A token to append to a slot; row i of advance() holds what follows rows()[i].
+  /// A token to append to a slot; row i of StepScores holds what follows rows()[i].
   struct Row {
     int32_t token;
     int slot;
   };
   /// What the model must compute next; empty when the search is done.
   virtual const std::vector<Row>& rows() const = 0;
-  /// Scores of the rows, [rows, vocab] each: `scores` (logits for sampling and greedy search, log-probabilities for
-  /// beams) may be overwritten, `logprobs` are the model's log-probabilities.
-  virtual void advance(std::span<float> scores, std::span<const float> logprobs) = 0;
+  /// One step: first the constraints and the order to choose by, then the choice.
+  virtual void constrain(const StepScores& step) = 0;
+  virtual void advance(const StepScores& step) = 0;
   /// Call once, when rows() is empty.
   virtual std::vector<Generated> take_answers() = 0;
+
+ protected:
+  /// To be called by constrain() before it changes scores of tokens that can still be chosen, if it does.
+  void keep_logits(const StepScores& step, bool keep) {
+    if (keep)
+      logits_.assign(step.values.begin(), step.values.end());
+    else
+      logits_.clear();
+  }
+  /// Under the model, before any processor; of a token that was not forbidden.
+  float logprob(const StepScores& step, size_t row, int32_t token) const {
+    const std::span<const float> logits = logits_.empty() ? std::span<const float>(step.values) : logits_;
+    const float logit = logits[row * static_cast<size_t>(step.vocab) + static_cast<size_t>(token)];
+    return (logit - step.max[row]) - step.log_sum[row];
+  }
+
+ private:
+  std::vector<float> logits_;
 };
+
+/// Candidates that a beam search looks at in a step: enough that num_beams can run on even if every beam ends in every
+/// end token. Repeated end tokens count.
+inline int64_t candidates_of(const GenerationOptions& options) {
+  return options.num_beams * std::max<int64_t>(2, 1 + std::ssize(options.eos_token_id));
+}
+
+/// Tokens that a search wants of each row, best first; 0: it draws from all of them.
+inline int64_t wanted_tokens(const GenerationOptions& options) {
+  return options.do_sample ? 0 : options.num_beams == 1 ? 1 : candidates_of(options);
+}
 
 std::unique_ptr<Search> make_sample_search(const SearchSetting& setting, size_t index, const GenerationRequest& request,
                                            Slot slot);

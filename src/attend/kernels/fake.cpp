@@ -39,6 +39,8 @@ void reach(AttentionCached& p) noexcept {
 }
 void reach(SoftmaxCrossEntropy& p) noexcept { move(p.logits, p.targets, p.losses, p.gradient); }
 void reach(Softmax& p) noexcept { move(p.x, p.y); }
+void reach(LogSumExp& p) noexcept { move(p.x, p.max, p.log_sum); }
+void reach(TopK& p) noexcept { move(p.x, p.shift, p.log_sum, p.add, p.indices, p.scores); }
 void reach(Embedding& p) noexcept { move(p.ids, p.table, p.position_ids, p.positions, p.y); }
 void reach(EmbeddingBackward& p) noexcept { move(p.ids, p.dy, p.dtable); }
 void reach(Axpby& p) noexcept { move(p.x, p.y); }
@@ -82,6 +84,8 @@ KernelTable fake_kernels(const KernelTable& cpu) noexcept {
       .attention_cached = call<&KernelTable::attention_cached>,
       .softmax_cross_entropy = call<&KernelTable::softmax_cross_entropy>,
       .softmax = call<&KernelTable::softmax>,
+      .log_sum_exp = call<&KernelTable::log_sum_exp>,
+      .top_k = call<&KernelTable::top_k>,
       .embedding = call<&KernelTable::embedding>,
       .embedding_backward = call<&KernelTable::embedding_backward>,
       .axpby = call<&KernelTable::axpby>,

@@ -277,6 +277,29 @@ struct Softmax {
   bool log = false;
 };
 
+/// The two numbers of each row that make log-probabilities of its logits: log p_j = (x_j - max) - log_sum, with
+/// log_sum = log Σ e^(x - max), as Softmax computes them.
+struct LogSumExp {
+  int64_t rows, columns;
+  const float* x;
+  int64_t ldx;
+  float* max;      ///< [rows]
+  float* log_sum;  ///< [rows]
+};
+
+/// The k best of each row by ((x - shift) - log_sum) + add, best first, of equal ones the lower column. Only scores
+/// above -inf count, no NaN; where a row has fewer, the rest has index -1.
+struct TopK {
+  int64_t rows, columns, k;
+  const float* x;
+  int64_t ldx;
+  const float* shift;    ///< [rows]
+  const float* log_sum;  ///< [rows]
+  const float* add;      ///< [rows]
+  int32_t* indices;      ///< [rows, k]
+  float* scores;         ///< [rows, k]
+};
+
 /// y[i] = scale·table[ids[i]] + positions[position_ids[i]] (positions may be null)
 struct Embedding {
   int64_t rows, width;
@@ -388,6 +411,8 @@ struct KernelTable {
   void (*attention_cached)(KernelContext&, const AttentionCached&) noexcept;
   void (*softmax_cross_entropy)(KernelContext&, const SoftmaxCrossEntropy&) noexcept;
   void (*softmax)(KernelContext&, const Softmax&) noexcept;
+  void (*log_sum_exp)(KernelContext&, const LogSumExp&) noexcept;
+  void (*top_k)(KernelContext&, const TopK&) noexcept;
   void (*embedding)(KernelContext&, const Embedding&) noexcept;
   void (*embedding_backward)(KernelContext&, const EmbeddingBackward&) noexcept;
   void (*axpby)(KernelContext&, const Axpby&) noexcept;
@@ -418,6 +443,8 @@ struct KernelTable {
     f("attention_cached", &KernelTable::attention_cached);
     f("softmax_cross_entropy", &KernelTable::softmax_cross_entropy);
     f("softmax", &KernelTable::softmax);
+    f("log_sum_exp", &KernelTable::log_sum_exp);
+    f("top_k", &KernelTable::top_k);
     f("embedding", &KernelTable::embedding);
     f("embedding_backward", &KernelTable::embedding_backward);
     f("axpby", &KernelTable::axpby);

@@ -35,6 +35,8 @@ Work work_of(const AttentionWeights&) noexcept;
 Work work_of(const AttentionCached&) noexcept;
 Work work_of(const SoftmaxCrossEntropy&) noexcept;
 Work work_of(const Softmax&) noexcept;
+Work work_of(const LogSumExp&) noexcept;
+Work work_of(const TopK&) noexcept;
 Work work_of(const Embedding&) noexcept;
 Work work_of(const EmbeddingBackward&) noexcept;
 Work work_of(const Axpby&) noexcept;

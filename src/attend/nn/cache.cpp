@@ -44,9 +44,9 @@ int32_t PagedStore::take_page() {
   return page;
 }
 
-void PagedStore::copy_page(int32_t from, int32_t to) {
+void PagedStore::copy_page(int32_t from, int32_t to, int64_t tokens) {
   for (const auto* stores : {&keys_, &values_})
-    for (const Tensor& store : *stores) copy_rows(store, from * page_size, store, to * page_size, page_size);
+    for (const Tensor& store : *stores) copy_rows(store, from * page_size, store, to * page_size, tokens);
 }
 
 void PagedStore::extend(Sequence& sequence, int64_t tokens) {
@@ -55,7 +55,7 @@ void PagedStore::extend(Sequence& sequence, int64_t tokens) {
     int32_t& last = sequence.pages.back();
     if (uses_[static_cast<size_t>(last)] > 1) {
       const int32_t own = take_page();
-      copy_page(last, own);
+      copy_page(last, own, sequence.length % page_size);
       --uses_[static_cast<size_t>(last)];
       last = own;
     }

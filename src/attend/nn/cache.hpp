@@ -39,7 +39,8 @@ class PagedStore {
 
  private:
   int32_t take_page();
-  void copy_page(int32_t from, int32_t to);
+  /// The first `tokens` of a page, in all layers.
+  void copy_page(int32_t from, int32_t to, int64_t tokens);
 
   int64_t key_width_, value_width_;
   Device device_;

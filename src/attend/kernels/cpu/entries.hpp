@@ -26,6 +26,8 @@ void attention_weights(KernelContext&, const AttentionWeights&) noexcept;
 void attention_cached(KernelContext&, const AttentionCached&) noexcept;
 void softmax_cross_entropy(KernelContext&, const SoftmaxCrossEntropy&) noexcept;
 void softmax(KernelContext&, const Softmax&) noexcept;
+void log_sum_exp(KernelContext&, const LogSumExp&) noexcept;
+void top_k(KernelContext&, const TopK&) noexcept;
 void embedding(KernelContext&, const Embedding&) noexcept;
 void embedding_backward(KernelContext&, const EmbeddingBackward&) noexcept;
 void axpby(KernelContext&, const Axpby&) noexcept;

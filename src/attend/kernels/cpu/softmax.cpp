@@ -73,6 +73,18 @@ void softmax(KernelContext& context, const Softmax& p) noexcept {
   });
 }
 
+void log_sum_exp(KernelContext& context, const LogSumExp& p) noexcept {
+  if (p.columns == 0) return;
+  const int64_t block = rows_per_tile(p.columns);
+  parallel_for(*context.pool, divide_up(p.rows, block), 1, [&](int64_t first, int64_t last, int) {
+    for (int64_t row = first * block; row < smaller(last * block, p.rows); ++row) {
+      const float* x = p.x + row * p.ldx;
+      p.max[row] = max_and_sum<false>(x, p.columns).max;
+      p.log_sum[row] = static_cast<float>(__builtin_log(exp_sum(x, p.columns, p.max[row], nullptr)));
+    }
+  });
+}
+
 // d loss/d x_j = softmax(x)_j - (1-ε)·[j = target] - ε/V
 void softmax_cross_entropy(KernelContext& context, const SoftmaxCrossEntropy& p) noexcept {
   if (p.vocab == 0) return;
