@@ -58,7 +58,7 @@ class BeamSearch final : public Search {
         index_(index),
         request_(request),
         prompt_length_(std::ssize(request.prompt)),
-        max_length_(setting.options.length_limit(prompt_length_, setting.model_length)),
+        max_length_(length_limit(setting, request)),
         processors_(setting.options, prompt_length_, max_length_, request.source),
         beams_(static_cast<size_t>(setting.options.num_beams)),
         candidates_(static_cast<size_t>(candidates_of(setting.options))) {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct GenerationRequest {
   std::vector<int32_t> prompt;
   /// The encoder's tokens, for encoder_no_repeat_ngram_size.
   std::vector<int32_t> source;
+  /// Goes before the lengths of the options.
+  std::optional<int64_t> max_new_tokens = {};
   /// Equal seed and stream give equal samples, whatever else is in the batch.
   uint64_t stream = 0;
 };

@@ -114,10 +114,12 @@ void GenerationOptions::check(int64_t vocab) const {
   if (forced_bos_token_id) inside("forced_bos_token_id", std::array{*forced_bos_token_id});
 }
 
-int64_t GenerationOptions::length_limit(int64_t prompt_length, int64_t model_length) const {
+int64_t GenerationOptions::length_limit(int64_t prompt_length, int64_t model_length,
+                                        std::optional<int64_t> new_tokens) const {
   constexpr int64_t default_new_tokens = 20;
+  if (!new_tokens) new_tokens = max_new_tokens;
   const int64_t limit =
-      max_length && !max_new_tokens ? *max_length : prompt_length + max_new_tokens.value_or(default_new_tokens);
+      max_length && !new_tokens ? *max_length : prompt_length + new_tokens.value_or(default_new_tokens);
   if (prompt_length >= model_length)
     fail<ConfigError>("generation: a prompt of {} tokens leaves no room in the model's {} positions", prompt_length,
                       model_length);

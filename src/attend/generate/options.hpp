@@ -78,9 +78,9 @@ struct GenerationOptions {
   /// Also for token ids outside a vocabulary.
   void check(int64_t vocab) const;
 
-  /// Total length at which a sequence with this prompt ends, at most `model_length`. Throws ConfigError if the prompt
-  /// leaves no room.
-  int64_t length_limit(int64_t prompt_length, int64_t model_length) const;
+  /// Total length at which a sequence with this prompt ends, at most `model_length`; `new_tokens` goes before the
+  /// options' own lengths. Throws ConfigError if the prompt leaves no room.
+  int64_t length_limit(int64_t prompt_length, int64_t model_length, std::optional<int64_t> new_tokens = {}) const;
 
   static constexpr int64_t most_tokens = int64_t{1} << 30;
 

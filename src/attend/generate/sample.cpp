@@ -42,7 +42,7 @@ class SampleSearch final : public Search {
       : setting_(setting),
         index_(index),
         request_(request),
-        max_length_(setting.options.length_limit(std::ssize(request.prompt), setting.model_length)),
+        max_length_(length_limit(setting, request)),
         processors_(setting.options, std::ssize(request.prompt), max_length_, request.source),
         answers_(static_cast<size_t>(setting.options.num_return_sequences)) {
     // All sequences are one until they have chosen their first token.

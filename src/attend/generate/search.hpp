@@ -67,6 +67,11 @@ struct StepScores {
   }
 };
 
+/// Total length at which a request ends. Throws ConfigError if its prompt leaves no room.
+inline int64_t length_limit(const SearchSetting& setting, const GenerationRequest& request) {
+  return setting.options.length_limit(std::ssize(request.prompt), setting.model_length, request.max_new_tokens);
+}
+
 class Search {
  public:
   virtual ~Search() = default;

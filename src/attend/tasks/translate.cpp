@@ -203,7 +203,7 @@ std::vector<Translate::Sentence> Translate::sentences_of(size_t text, std::strin
 }
 
 void Translate::generate_all(std::vector<Sentence>& sentences, const TranslateOptions& options) const {
-  GenerationOptions generation = options.generation;
+  const GenerationOptions& generation = options.generation;
   const bool automatic = !generation.max_new_tokens && !generation.max_length;
   std::vector<size_t> order(sentences.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -212,15 +212,12 @@ void Translate::generate_all(std::vector<Sentence>& sentences, const TranslateOp
   const auto rows = static_cast<size_t>(std::max(generation.num_beams, generation.num_return_sequences));
   TransformerDecoder decoder(*model_);
   for (size_t begin = 0; begin < order.size();) {
-    const int64_t limit = automatic_limit(sentences[order[begin]].source.size());
-    size_t end = begin;
+    size_t end = begin + 1;
     while (end < order.size()) {
       const size_t length = sentences[order[end]].source.size();
-      const bool fits = (end + 1 - begin) * length * rows <= static_cast<size_t>(options.batch_tokens);
-      if (end > begin && (!fits || automatic_limit(length) != limit)) break;
+      if ((end + 1 - begin) * length * rows > static_cast<size_t>(options.batch_tokens)) break;
       ++end;
     }
-    if (automatic) generation.max_new_tokens = limit;
     std::vector<std::vector<int32_t>> sources;
     for (size_t i = begin; i < end; ++i) sources.push_back(sentences[order[i]].source);
     const std::vector<int> slots = decoder.encode(sources);
@@ -228,8 +225,13 @@ void Translate::generate_all(std::vector<Sentence>& sentences, const TranslateOp
     for (size_t i = 0; i < sources.size(); ++i) {
       Hash64 hash;  // a sentence's samples are its own, wherever it stands
       hash.add(sources[i].data(), sources[i].size() * sizeof(int32_t));
-      requests.push_back(
-          {.slot = slots[i], .prompt = {start_}, .source = std::move(sources[i]), .stream = hash.value()});
+      std::optional<int64_t> limit;
+      if (automatic) limit = automatic_limit(sources[i].size());
+      requests.push_back({.slot = slots[i],
+                          .prompt = {start_},
+                          .source = std::move(sources[i]),
+                          .max_new_tokens = limit,
+                          .stream = hash.value()});
     }
     auto answers = generate(decoder, requests, generation);
     for (size_t i = begin; i < end; ++i) {

@@ -225,12 +225,12 @@ bool pack_panel(const PackHalf& p, int64_t column, int64_t columns, F16* to) {
     for (int64_t l = 0; l < p.k; l += kLanes) {
       const int64_t depth = smaller(kLanes, p.k - l);
       const Number* from = static_cast<const Number*>(p.b) + (column + v * kLanes) * p.ldb + l;
-      Vec x[kLanes];
+      Vec x[kLanes] = {};
       if (here == kLanes && depth == kLanes) {
 #pragma GCC unroll 16
         for (int i = 0; i < kLanes; ++i) x[i] = load(from + i * p.ldb);
       } else {
-        for (int i = 0; i < kLanes; ++i) x[i] = i < here ? load(from + i * p.ldb, depth) : Vec{};
+        for (int i = 0; i < here; ++i) x[i] = load(from + i * p.ldb, depth);
       }
       transpose(x);
       for (int64_t i = 0; i < depth; ++i) {
