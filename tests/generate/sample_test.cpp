@@ -5,6 +5,7 @@
 #include "fake_model.hpp"
 
 #include <map>
+#include <optional>
 #include <set>
 
 using namespace attend;
@@ -189,4 +190,26 @@ TEST_CASE("scores that are not numbers are an error, not an answer") {
       options.do_sample = sample;
       CHECK_THROWS_AS(generate(model, requests, options), Error);
     }
+}
+
+TEST_CASE("a request's own limit goes before the options' and leaves its neighbours alone") {
+  for (int64_t beams : {1, 3}) {
+    GenerationOptions options;
+    options.num_beams = beams;
+    options.max_new_tokens = 5;
+    options.forced_eos_token_id = {8};
+    FakeModel model(9, 6);
+    const auto request = [&](std::optional<int64_t> limit) {
+      return GenerationRequest{.slot = model.start({3}), .prompt = {3, 4}, .max_new_tokens = limit};
+    };
+    const std::vector<GenerationRequest> requests{request({}), request(2), request(7)};
+    const auto answers = generate(model, requests, options);
+    const std::vector<GenerationRequest> alone{request({})};
+    CHECK(generate(model, alone, options)[0][0].ids == answers[0][0].ids);
+    for (const auto& [index, length] : {std::pair<size_t, size_t>{0, 5}, {1, 2}, {2, 7}}) {
+      CHECK(answers[index][0].ids.size() == length);
+      CHECK(answers[index][0].ids.back() == 8);
+    }
+    CHECK(model.clean());
+  }
 }

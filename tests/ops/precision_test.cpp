@@ -110,5 +110,27 @@ TEST_CASE("a precision ends with its scope, and only f32 and bf16 are known") {
   CHECK_THROWS_WITH_AS(ProductPrecision(DType::f16), "products are computed in f32 or bf16, not in f16", Unsupported);
 }
 
+TEST_CASE("a weight that f16 holds is packed as such: the same bits, in f32 products alone") {
+  const Tensor x = numbers({5, 41}, 0.37f), b = numbers({29}, 0.11f);
+  const Tensor halves = numbers({29, 41}, 0.73f).to(DType::f16);
+  for (const Tensor& w : {halves.to(DType::f32), halves}) {
+    Weight packed = w;
+    packed.pack();
+    CHECK(packed.packed_half.defined());
+    CHECK_FALSE(packed.packed.defined());
+    CHECK(difference(linear(x, packed, b, Activation::relu), linear(x, w, b, Activation::relu)) == 0);
+    CHECK(difference(linear(x, packed, b, Activation::gelu), linear(x, w, b, Activation::gelu)) == 0);
+    const ProductPrecision scope(DType::bf16);
+    CHECK(difference(linear(x, packed, b), linear(x, w, b)) == 0);
+    packed.pack();
+    CHECK_FALSE(packed.packed_half.defined());
+    CHECK(difference(linear(x, packed, b), linear(x, w, b)) == 0);
+  }
+  Weight rounded = numbers({29, 41}, 0.73f);
+  rounded.pack();
+  CHECK_FALSE(rounded.packed_half.defined());
+  CHECK(rounded.packed.defined());
+}
+
 }  // namespace
 }  // namespace attend
