@@ -11,6 +11,7 @@ struct AttentionCase {
   std::string name;
   std::vector<int64_t> queries, keys;
   int64_t heads = 2, key_heads = 2, width = 8, value_width = 8;
+  Format product = Format::f32;
   bool causal = false, with_bias = false, with_mask = false;
   float softcap = 0, magnitude = 1;
   Dropout dropout = {};
@@ -53,7 +54,7 @@ struct AttentionCase {
     p.width = width, p.value_width = value_width;
     p.q_offsets = q_offsets.data(), p.k_offsets = k_offsets.data();
     p.q = q.data(), p.q_stride = q_stride, p.k = k.data(), p.k_stride = k_stride, p.v = v.data(), p.v_stride = v_stride;
-    p.scale = scale(), p.causal = causal, p.softcap = softcap, p.dropout = dropout;
+    p.scale = scale(), p.causal = causal, p.softcap = softcap, p.dropout = dropout, p.product = product;
     const int64_t longest_q = bias_row == 0 ? 0 : longest();
     const int64_t strides[3] = {heads * longest_q * bias_row, longest_q * bias_row, bias_row};
     if (with_bias) p.bias = bias.data(), std::copy(strides, strides + 3, p.bias_strides);
@@ -69,6 +70,8 @@ struct AttentionCase {
 struct AttentionReference {
   Doubles out, lse, dq, dk, dv;
   std::vector<Doubles> weights;  ///< of each sequence [heads, Tq, Tk]
+  /// How far a relative error of 1 in every weight and every dS that is a factor of a product may move each result.
+  Doubles out_slack, dq_slack, dk_slack, dv_slack;
 };
 
 /// The dropout factor of each weight by its documented element number, from the dropout kernel.
@@ -96,6 +99,7 @@ inline AttentionReference reference_attention(const AttentionCase& c) {
   r.out.assign(size_t(c.q_rows() * c.out_stride), 0);
   r.lse.assign(size_t(c.heads * c.q_rows()), -INFINITY);
   r.dq.assign(c.q.size(), 0), r.dk.assign(c.k.size(), 0), r.dv.assign(c.v.size(), 0);
+  r.out_slack = r.out, r.dq_slack = r.dq, r.dk_slack = r.dk, r.dv_slack = r.dv;
   const double scale = double(c.scale()), cap = double(c.softcap);
   for (size_t s = 0; s < c.queries.size(); ++s) {
     const int64_t tq = c.queries[s], tk = c.keys[s];
@@ -141,13 +145,20 @@ inline AttentionReference reference_attention(const AttentionCase& c) {
             const double kept = p.back() * keep[size_t(j)], g = double(c.dout[o_at(d)]);
             r.out[o_at(d)] += kept * double(c.v[v_at(j, d)]);
             r.dv[v_at(j, d)] += kept * g;
+            r.out_slack[o_at(d)] += kept * std::abs(double(c.v[v_at(j, d)]));
+            r.dv_slack[v_at(j, d)] += kept * std::abs(g);
             dp[size_t(j)] += keep[size_t(j)] * g * double(c.v[v_at(j, d)]);
           }
           d_sum += p.back() * dp[size_t(j)];
         }
+        double d_slack = 0;  // of D, from that of O
+        for (int64_t d = 0; d < c.value_width; ++d) d_slack += std::abs(double(c.dout[o_at(d)])) * r.out_slack[o_at(d)];
         for (int64_t j = 0; j < tk; ++j) {
           const double ds = p[size_t(j)] * (dp[size_t(j)] - d_sum) * slope[size_t(j)] * scale;
+          const double slack = std::abs(ds) + p[size_t(j)] * d_slack * slope[size_t(j)] * scale;
           for (int64_t d = 0; d < c.width; ++d) {
+            r.dq_slack[q_at(d)] += slack * std::abs(double(c.k[k_at(j, d)]));
+            r.dk_slack[k_at(j, d)] += slack * std::abs(double(c.q[q_at(d)]));
             r.dq[q_at(d)] += ds * double(c.k[k_at(j, d)]);
             r.dk[k_at(j, d)] += ds * double(c.q[q_at(d)]);
           }

@@ -31,6 +31,17 @@ std::vector<AttentionCase> cases() {
   add("long", [](auto& c) { c.queries = {150, 300}, c.keys = {310, 300}; });
   add("long, causal", [](auto& c) { c.queries = c.keys = {290}, c.causal = true, c.width = c.value_width = 16; });
   add("long, causal, aligned", [](auto& c) { c.queries = {140, 200}, c.keys = {333, 90}, c.causal = true; });
+  add("borders of blocks", [](auto& c) {
+    c.queries = {31, 32, 33, 63, 64, 65, 128, 129}, c.keys = {65, 33, 32, 64, 64, 63, 127, 1};
+    c.width = c.value_width = 16;
+  });
+  add("borders of blocks, causal", [](auto& c) {
+    c.queries = {15, 16, 17, 31, 32, 33, 64, 129}, c.keys = {15, 16, 18, 64, 32, 30, 69, 130};
+    c.width = 24, c.value_width = 16, c.causal = true;
+  });
+  add("causal, more queries than keys, bias and dropout", [](auto& c) {
+    c.queries = {70, 37}, c.keys = {5, 21}, c.causal = c.with_bias = true, c.dropout = {0.3f, 5};
+  });
   add("large scores", [](auto& c) { c.magnitude = 12, c.queries = c.keys = {200}; });
   add("softcap", [](auto& c) { c.softcap = 1.5f, c.magnitude = 3; });
   add("bias", [](auto& c) { c.with_bias = true; });
@@ -44,6 +55,35 @@ std::vector<AttentionCase> cases() {
   });
   return list;
 }
+
+// Outputs of both passes; what lies between the heads of a row is not the kernels', so it becomes 0.
+struct BothPasses {
+  Floats out, lse, dq, dk, dv;
+};
+
+BothPasses both_passes(KernelContext& context, const AttentionCase& c) {
+  BothPasses r{Floats(size_t(c.q_rows() * c.out_stride)), Floats(size_t(c.heads * c.q_rows()), NAN),
+               Floats(c.q.size(), NAN), Floats(c.k.size(), NAN), Floats(c.v.size(), NAN)};
+  AttentionBackward b{};
+  b.forward = c.args(r.out, r.lse);
+  context.table->attention(context, b.forward);
+  b.dout = c.dout.data(), b.dq = r.dq.data(), b.dk = r.dk.data(), b.dv = r.dv.data();
+  b.dq_stride = c.q_stride, b.dk_stride = c.k_stride, b.dv_stride = c.v_stride;
+  context.table->attention_backward(context, b);
+  const auto clear_gaps = [](Floats& x, int64_t stride, int64_t used) {
+    for (size_t i = 0; i < x.size(); ++i)
+      if (int64_t(i) % stride >= used) {
+        CHECK(std::isnan(x[i]));
+        x[i] = 0;
+      }
+  };
+  clear_gaps(r.dq, c.q_stride, c.heads * c.width);
+  clear_gaps(r.dk, c.k_stride, c.key_heads * c.width);
+  clear_gaps(r.dv, c.v_stride, c.key_heads * c.value_width);
+  return r;
+}
+
+Floats joined(const BothPasses& r) { return test::joined({r.out, r.lse, r.dq, r.dk, r.dv}); }
 
 TEST_CASE("attention equals its formula; dead rows give 0 and -inf") {
   for (const AttentionCase& c : cases()) {
@@ -69,28 +109,69 @@ TEST_CASE("attention backward equals its formula") {
     for (const Doubles* part : {&r.dq, &r.dk, &r.dv}) expected.insert(expected.end(), part->begin(), part->end());
     on_every_level(
         [&](KernelContext& context) {
-          Floats out(r.out.size()), lse(r.lse.size());
-          AttentionBackward b{};
-          b.forward = c.args(out, lse);
-          context.table->attention(context, b.forward);
-          Floats dq(c.q.size(), NAN), dk(c.k.size(), NAN), dv(c.v.size(), NAN);
-          // What lies between the heads of a row is not the kernel's: make it 0 for the comparison.
-          const auto clear_gaps = [](Floats& x, int64_t stride, int64_t used) {
-            for (size_t i = 0; i < x.size(); ++i)
-              if (int64_t(i) % stride >= used) {
-                CHECK(std::isnan(x[i]));
-                x[i] = 0;
-              }
-          };
-          b.dout = c.dout.data(), b.dq = dq.data(), b.dk = dk.data(), b.dv = dv.data();
-          b.dq_stride = c.q_stride, b.dk_stride = c.k_stride, b.dv_stride = c.v_stride;
-          context.table->attention_backward(context, b);
-          clear_gaps(dq, c.q_stride, c.heads * c.width);
-          clear_gaps(dk, c.k_stride, c.key_heads * c.width);
-          clear_gaps(dv, c.v_stride, c.key_heads * c.value_width);
-          return joined({dq, dk, dv});
+          const BothPasses passes = both_passes(context, c);
+          return test::joined({passes.dq, passes.dk, passes.dv});
         },
         [&](const Floats& all) { CHECK(deviation(all, expected) < (c.magnitude > 4 ? 5e-5 : 5e-6)); });
+  }
+}
+
+// Factors of products lose at most 2^-8 of themselves (bf16 has 8 bits); sums, softmax and D stay f32.
+TEST_CASE("attention in bf16 equals the formula of the rounded inputs, within the rounding of weights and dS") {
+  for (AttentionCase c : cases()) {
+    INFO(c.name);
+    c.product = Format::bf16;
+    const AttentionCase raw = c;
+    for (Floats* x : {&c.q, &c.k, &c.v, &c.dout})
+      for (float& number : *x) number = in_bf16(number);
+    const AttentionReference r = reference_attention(c);
+    const auto slack_of = [](const Doubles& expected, const Doubles& slack, double rest) {
+      Doubles allowed;
+      for (size_t i = 0; i < expected.size(); ++i)
+        allowed.push_back(1.01 * 0x1p-8 * (slack.empty() ? 0 : slack[i]) + rest * (1 + std::abs(expected[i])));
+      return allowed;
+    };
+    const double rest = c.magnitude > 4 ? 5e-5 : 5e-6;
+    Doubles expected, allowed;
+    for (const auto& [values, slack] :
+         {std::pair{&r.out, &r.out_slack}, {&r.dq, &r.dq_slack}, {&r.dk, &r.dk_slack}, {&r.dv, &r.dv_slack}}) {
+      expected.insert(expected.end(), values->begin(), values->end());
+      const Doubles part = slack_of(*values, *slack, rest);
+      allowed.insert(allowed.end(), part.begin(), part.end());
+    }
+    on_every_level(
+        [&](KernelContext& context) {
+          const BothPasses passes = both_passes(context, c);
+          CHECK(deviation(passes.lse, r.lse) < rest);
+          // The kernel rounds by itself.
+          AttentionCase unrounded = raw;
+          unrounded.dout = c.dout;  // D is made from dO as it is
+          const BothPasses same = both_passes(context, unrounded);
+          CHECK(same_bits(joined(same), joined(passes)));
+          return test::joined({passes.out, passes.dq, passes.dk, passes.dv});
+        },
+        [&](const Floats& all) {
+          size_t wrong = 0;
+          for (size_t i = 0; i < expected.size(); ++i) wrong += !(std::abs(double(all[i]) - expected[i]) <= allowed[i]);
+          CHECK(wrong == 0);
+        });
+  }
+}
+
+TEST_CASE("attention in bf16 drops the same weights forward, backward and at every level") {
+  AttentionCase c;
+  c.queries = {33, 70}, c.keys = {41, 90}, c.width = c.value_width = 32, c.dropout = {0.5f, 9};
+  c.prepare();
+  for (float& x : c.q) x = 0;  // all weights of a row are the same, so a mask shows in every result
+  for (Format product : {Format::f32, Format::bf16}) {
+    c.product = product;
+    const AttentionReference r = reference_attention(c);
+    for (const KernelTable* table : levels()) {
+      const BothPasses passes = both_passes(machine(*table, 2), c);
+      const double tolerance = product == Format::bf16 ? 0x1p-6 : 1e-5;
+      CHECK(deviation(passes.out, r.out) < tolerance);
+      CHECK(deviation(passes.dv, r.dv) < tolerance);
+    }
   }
 }
 

@@ -72,6 +72,13 @@ inline Floats random_floats(int64_t count, uint64_t seed, float factor = 1) {
   return x;
 }
 
+/// The nearest number that bf16 holds.
+inline float in_bf16(float x) {
+  uint32_t bits = std::bit_cast<uint32_t>(x);
+  bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
+  return std::bit_cast<float>(bits);
+}
+
 /// Largest |actual - expected| / (1 + |expected|); infinite where NaN or infinities differ.
 template <class A>
 double deviation(const A& actual, const Doubles& expected) {

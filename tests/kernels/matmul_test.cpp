@@ -50,13 +50,6 @@ struct Product {
   }
 };
 
-// The nearest number that bf16 holds.
-float in_bf16(float x) {
-  uint32_t bits = std::bit_cast<uint32_t>(x);
-  bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
-  return std::bit_cast<float>(bits);
-}
-
 // Rounding of one chain over k products of random numbers below 1: the partial sums grow like √k, so the error like k.
 double tolerance(int64_t k) { return 3e-7 + 2e-8 * double(k); }
 

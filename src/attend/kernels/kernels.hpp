@@ -206,8 +206,9 @@ struct Attention {
   int64_t bias_strides[3] = {};   ///<   bias[s·strides[0] + h·strides[1] + i·strides[2] + j]
   const uint8_t* mask = nullptr;  ///< 1 = may attend; same addressing with mask_strides
   int64_t mask_strides[3] = {};
-  Dropout dropout;  ///< of the weights; element = ((q row)·heads + h)·2^20 + j
-  float* out;       ///< [q rows, heads·value_width] with out_stride
+  Format product = Format::f32;  ///< f32 or bf16: Q, K, V, the weights and, backward, dO and dS as factors of products
+  Dropout dropout;               ///< of the weights; element = ((q row)·heads + h)·2^20 + j
+  float* out;                    ///< [q rows, heads·value_width] with out_stride
   int64_t out_stride;
   float* lse;  ///< [heads, q rows]: log Σ exp of each row; -inf for a row without keys
 };

@@ -81,6 +81,7 @@ kernels::Attention arguments(const Tensor& q, const Tensor& k, Tensor& q_offsets
   }
   strides_of(options.mask, "mask", queries, keys, heads, args.mask_strides);
   args.dropout = options.dropout;
+  args.product = Context::current().product();
   return args;
 }
 

@@ -83,6 +83,7 @@ void finish_rows(float* lse, int64_t queries, float* tops, float* totals) {
 }
 
 // The queries [begin, end) of a head against all its keys.
+template <Format format>
 class Group {
  public:
   Group(const Attention& p, const HeadView& head, int64_t begin, BlockMask* masks, Memory& m, Ahead& ahead)
@@ -103,8 +104,8 @@ class Group {
     for (int64_t key = 0; key < visible_; key += kKeys) {
       const int64_t count = smaller(kKeys, visible_ - key);
       const Rows k =
-          rows_for(end_ - begin_ > kQueries, head_.k + key * p_.k_stride, p_.k_stride, count, p_.width, m_.k);
-      copy_rows(head_.v + key * p_.v_stride, p_.v_stride, count, p_.value_width, m_.v);
+          rows_for<format>(end_ - begin_ > kQueries, head_.k + key * p_.k_stride, p_.k_stride, count, p_.width, m_.k);
+      pack_across<format>(head_.v + key * p_.v_stride, p_.v_stride, count, p_.value_width, m_.v);
       ahead_.begin(divide_up(end_ - begin_, kQueries) * (divide_up(count, kBlockRows) + kQueries / kBlockRows));
       if (key + kKeys < visible_) {
         list_keys(p_, head_, key + kKeys, ahead_);
@@ -131,7 +132,7 @@ class Group {
 
   void start(int64_t query) {
     const int64_t queries = smaller(kQueries, end_ - query), at = query - begin_;
-    transpose_rows(head_.q + query * p_.q_stride, p_.q_stride, queries, p_.width, q_transposed(query));
+    transpose_rows<format>(head_.q + query * p_.q_stride, p_.q_stride, queries, p_.width, q_transposed(query));
     for (int64_t i = 0; i < round_up(queries, kLanes); i += kLanes) {
       store(m_.top + at + i, splat(-kInfinity));
       store(m_.total + at + i, Vec{});
@@ -149,11 +150,12 @@ class Group {
     const int64_t visible = head_.visible(p_, smaller(query + kQueries, end_)), at = query - begin_;
     if (key >= visible) return;
     const Block block(p_, head_, query, key, visible);
-    const float factor = score_block(p_, head_, block, k, q_transposed(query), m_.weights, nullptr, ahead_);
+    const float factor = score_block<format>(p_, head_, block, k, q_transposed(query), m_.weights, nullptr, ahead_);
     BlockMask& mask = masks_[at / kQueries];
     mask.begin(head_, block);
     block_softmax(factor * kLog2E, block, mask, m_.weights, m_.top + at, m_.total + at, m_.correction);
 
+    weights_over_keys<format>(block, m_.weights, m_.weights);
     const bool last = key + kKeys >= visible, whole = p_.value_width == value_width_;
     float* sums = m_.out + at * value_width_;
     BlockProduct product{m_.weights, 1, kQueries, m_.v, value_width_, sums, value_width_};
@@ -163,8 +165,8 @@ class Group {
       product.after = m_.total + at;
       if (whole) product.out = rows_of(query), product.out_step = p_.out_stride;
     }
-    block_product<1>(block.queries, value_width_, product, ahead_,
-                     [&](int64_t, int64_t end) { return block.query_depth(end); });
+    block_product<format, 1>(block.queries, value_width_, product, ahead_,
+                             [&](int64_t, int64_t end) { return block.template query_depth<format>(end); });
     if (!last) return;
     for (int64_t i = 0; i < block.queries; ++i) {
       float* out = rows_of(query + i);
@@ -185,9 +187,8 @@ class Group {
   Ahead& ahead_;
 };
 
-}  // namespace
-
-void attention(KernelContext& context, const Attention& p) noexcept {
+template <Format format>
+void run(KernelContext& context, const Attention& p) {
   int64_t longest = 0;
   for (int64_t s = 0; s < p.sequences; ++s) longest = larger(longest, p.q_offsets[s + 1] - p.q_offsets[s]);
   const int64_t groups = divide_up(longest, kGroup), units = p.sequences * p.heads * groups;
@@ -204,16 +205,23 @@ void attention(KernelContext& context, const Attention& p) noexcept {
       const HeadView head = head_of(unit);
       const int64_t query = query_of(unit);
       if (query >= head.queries) continue;
-      Group(p, head, query, masks, memory, ahead).run([&](Ahead& list) {
-        if (unit + 1 == last) return;
+      Group<format>(p, head, query, masks, memory, ahead).run([&](Ahead& list) {
+        if (unit + 1 == units) return;  // it is likely to follow, even if in another task
         const HeadView next = head_of(unit + 1);
         const int64_t at = query_of(unit + 1);
         if (at >= next.queries) return;
         list.add(next.q + at * p.q_stride, p.q_stride, smaller(kGroup, next.queries - at), p.width);
-        Group::list_keys(p, next, 0, list);
+        Group<format>::list_keys(p, next, 0, list);
       });
     }
   });
+}
+
+}  // namespace
+
+void attention(KernelContext& context, const Attention& p) noexcept {
+  if (p.product == Format::bf16) return run<Format::bf16>(context, p);
+  run<Format::f32>(context, p);
 }
 
 }  // namespace attend::kernels::ATTEND_LEVEL

@@ -9,11 +9,13 @@ namespace {
 
 // The scratch of one worker. dk and dv are used where a head's width is no whole number of vectors.
 struct Memory {
-  float *weights, *slopes, *gradients, *q_transposed, *dout_transposed, *q, *dout, *dq, *k, *v, *dk, *dv, *lse, *d;
+  float *weights, *slopes, *gradients, *q_transposed, *dout_transposed, *q, *dout, *dq, *k, *k_across, *v, *dk, *dv,
+      *lse, *d;
 
   static int64_t size(const Attention& p, int64_t longest) {
     const int64_t width = round_up(p.width, kLanes), value_width = round_up(p.value_width, kLanes);
-    return 3 * kKeys * kQueries + kQueries * (3 * width + 2 * value_width + 2) + 2 * longest * (width + value_width);
+    return 3 * kKeys * kQueries + kQueries * (3 * width + 2 * value_width + 2) +
+           longest * (3 * width + 2 * value_width);
   }
   Memory(const Attention& p, int64_t longest, float* at) {
     const int64_t width = round_up(p.width, kLanes), value_width = round_up(p.value_width, kLanes);
@@ -27,6 +29,7 @@ struct Memory {
     take(dout, kQueries * value_width);
     take(dq, kQueries * width);
     take(k, longest * width);
+    take(k_across, longest * width);
     take(v, longest * value_width);
     take(dk, longest * width);
     take(dv, longest * value_width);
@@ -80,9 +83,17 @@ void block_gradients(const Attention& p, float factor, const Block& block, const
   }
 }
 
-// The queries of one block against all keys of their sequence, which lie in m.k and v.
+// K along its rows and across them, V along.
+struct Keys {
+  Rows k;
+  const float* k_across;
+  Rows v;
+};
+
+// The queries of one block against all keys of their sequence.
+template <Format format>
 void query_block(const AttentionBackward& b, const HeadView& head, int64_t query, bool accumulate, const Sums& dk,
-                 const Sums& dv, Rows v, BlockMask& mask, Memory& m, Ahead& ahead) {
+                 const Sums& dv, const Keys& keys, BlockMask& mask, Memory& m, Ahead& ahead) {
   const Attention& p = b.forward;
   const int64_t queries = smaller(kQueries, head.queries - query);
   const int64_t width = round_up(p.width, kLanes), value_width = round_up(p.value_width, kLanes);
@@ -99,17 +110,17 @@ void query_block(const AttentionBackward& b, const HeadView& head, int64_t query
       __builtin_memset(rows_dq + i * b.dq_stride, 0, static_cast<size_t>(p.width) * sizeof(float));
     return;
   }
-  copy_rows(rows_q, p.q_stride, queries, p.width, m.q);
-  copy_rows(rows_dout, p.out_stride, queries, p.value_width, m.dout);
-  transpose_rows(m.q, width, queries, p.width, m.q_transposed);
-  transpose_rows(m.dout, value_width, queries, p.value_width, m.dout_transposed);
+  pack_across<format>(rows_q, p.q_stride, queries, p.width, m.q);
+  pack_across<format>(rows_dout, p.out_stride, queries, p.value_width, m.dout);
+  transpose_rows<format>(rows_q, p.q_stride, queries, p.width, m.q_transposed);
+  transpose_rows<format>(rows_dout, p.out_stride, queries, p.value_width, m.dout_transposed);
   for (int64_t i = 0; i < round_up(queries, kLanes); ++i) {
     // A row without keys, or none at all: e^(score - ∞) = 0.
     m.lse[i] = i < queries && lse[i] != -kInfinity ? lse[i] * kLog2E : kInfinity;
     Vec d{};
     if (i < queries)
       for_vectors(0, p.value_width, [&](int64_t c, auto n) {
-        d = fma(load(m.dout + i * value_width + c), load(rows_out + i * p.out_stride + c, n), d);
+        d = fma(load(rows_dout + i * p.out_stride + c, n), load(rows_out + i * p.out_stride + c, n), d);
       });
     m.d[i] = sum(d);
   }
@@ -117,27 +128,35 @@ void query_block(const AttentionBackward& b, const HeadView& head, int64_t query
   const Sums dq(rows_dq, b.dq_stride, p.width, m.dq);
   for (int64_t key = 0; key < visible; key += kKeys) {
     const Block block(p, head, query, key, visible);
-    const float* k = m.k + key * width;
-    const float factor = score_block(p, head, block, {k, width}, m.q_transposed, m.weights, m.slopes, ahead);
-    block_product<0>(block.count, block.lanes,
-                     {v.data + key * v.step, v.step, 1, m.dout_transposed, kQueries, m.gradients, kQueries}, ahead,
-                     [&](int64_t first, int64_t) { return block.key_columns(first, p.value_width); });
+    const Rows k{keys.k.data + key * keys.k.step, keys.k.step}, v{keys.v.data + key * keys.v.step, keys.v.step};
+    const float factor = score_block<format>(p, head, block, k, m.q_transposed, m.weights, m.slopes, ahead);
+    block_product<format, 0>(
+        block.count, block.lanes, {v.data, v.step, 1, m.dout_transposed, kQueries, m.gradients, kQueries}, ahead,
+        [&](int64_t first, int64_t) { return block.template key_columns<format>(first, p.value_width); });
     mask.begin(head, block);
     block_gradients(p, factor * kLog2E, block, mask, m);
-    const auto from_queries = [&](int64_t first, int64_t) { return block.key_depth(first); };
-    block_product<kQueries>(block.count, value_width,
-                            {m.weights, kQueries, 1, m.dout, value_width, dv.data + key * dv.step, dv.step, accumulate},
-                            ahead, from_queries);
-    block_product<kQueries>(block.count, width,
-                            {m.gradients, kQueries, 1, m.q, width, dk.data + key * dk.step, dk.step, accumulate}, ahead,
-                            from_queries);
-    block_product<1>(queries, width, {m.gradients, 1, kQueries, k, width, dq.data, dq.step, key > 0}, ahead,
-                     [&](int64_t, int64_t end) { return block.query_depth(end); });
+    // Two forms of dS, if they differ; nobody needs the slopes any more.
+    float* over_keys = format == Format::f32 ? m.gradients : m.slopes;
+    weights_over_keys<format>(block, m.gradients, over_keys);
+    weights_over_queries<format>(block, m.gradients);
+    weights_over_queries<format>(block, m.weights);
+    const auto from_queries = [&](int64_t first, int64_t) { return block.template key_depth<format>(first); };
+    block_product<format, kQueries>(
+        block.count, value_width,
+        {m.weights, kQueries, 1, m.dout, value_width, dv.data + key * dv.step, dv.step, accumulate}, ahead,
+        from_queries);
+    block_product<format, kQueries>(
+        block.count, width, {m.gradients, kQueries, 1, m.q, width, dk.data + key * dk.step, dk.step, accumulate}, ahead,
+        from_queries);
+    const float* k_across = keys.k_across + key / kPerLane<format> * width;
+    block_product<format, 1>(queries, width, {over_keys, 1, kQueries, k_across, width, dq.data, dq.step, key > 0},
+                             ahead, [&](int64_t, int64_t end) { return block.template query_depth<format>(end); });
   }
   dq.finish(rows_dq, b.dq_stride, queries, p.width);
 }
 
 // All heads of one key head of one sequence.
+template <Format format>
 void key_head_gradients(const AttentionBackward& b, int64_t s, int64_t key_head, BlockMask& mask, Memory& m,
                         Ahead& ahead) {
   const Attention& p = b.forward;
@@ -147,8 +166,11 @@ void key_head_gradients(const AttentionBackward& b, int64_t s, int64_t key_head,
   float* to_dv = b.dv + first.first_key * b.dv_stride + key_head * p.value_width;
   const Sums dk(to_dk, b.dk_stride, p.width, m.dk);
   const Sums dv(to_dv, b.dv_stride, p.value_width, m.dv);
-  copy_rows(first.k, p.k_stride, first.keys, p.width, m.k);
-  const Rows v = rows_for(group > 1 || first.queries > kQueries, first.v, p.v_stride, first.keys, p.value_width, m.v);
+  const bool often = group > 1 || first.queries > kQueries;
+  pack_across<format>(first.k, p.k_stride, first.keys, p.width, m.k_across);
+  const Rows k = kPerLane<format> == 1 ? Rows{m.k_across, round_up(p.width, kLanes)}
+                                       : rows_for<format>(often, first.k, p.k_stride, first.keys, p.width, m.k);
+  const Keys all{k, m.k_across, rows_for<format>(often, first.v, p.v_stride, first.keys, p.value_width, m.v)};
   // The first block of queries writes what it sees, the others add.
   const int64_t written = first.queries > 0 ? first.visible(p, smaller(kQueries, first.queries)) : 0;
   dk.clear(written, first.keys, p.width);
@@ -156,7 +178,7 @@ void key_head_gradients(const AttentionBackward& b, int64_t s, int64_t key_head,
   for (int64_t h = first.h; h < first.h + group; ++h) {
     const HeadView head(p, s, h);
     for (int64_t query = 0; query < head.queries; query += kQueries)
-      query_block(b, head, query, h > first.h || query > 0, dk, dv, v, mask, m, ahead);
+      query_block<format>(b, head, query, h > first.h || query > 0, dk, dv, all, mask, m, ahead);
   }
   dk.finish(to_dk, b.dk_stride, first.keys, p.width);
   dv.finish(to_dv, b.dv_stride, first.keys, p.value_width);
@@ -179,9 +201,8 @@ void list(const AttentionBackward& b, int64_t s, int64_t key_head, int64_t steps
   ahead.add(b.dq + head.first_query * b.dq_stride + head.h * p.width, b.dq_stride, queries, p.width);
 }
 
-}  // namespace
-
-void attention_backward(KernelContext& context, const AttentionBackward& b) noexcept {
+template <Format format>
+void run(KernelContext& context, const AttentionBackward& b) {
   const Attention& p = b.forward;
   int64_t longest = 0;
   for (int64_t s = 0; s < p.sequences; ++s) longest = larger(longest, p.k_offsets[s + 1] - p.k_offsets[s]);
@@ -193,10 +214,17 @@ void attention_backward(KernelContext& context, const AttentionBackward& b) noex
     BlockMask mask(p);
     Ahead ahead;
     for (int64_t unit = first; unit < last; ++unit) {
-      if (unit + 1 < last) list(b, (unit + 1) / p.key_heads, (unit + 1) % p.key_heads, 20, ahead);
-      key_head_gradients(b, unit / p.key_heads, unit % p.key_heads, mask, memory, ahead);
+      if (unit + 1 < units) list(b, (unit + 1) / p.key_heads, (unit + 1) % p.key_heads, 20, ahead);
+      key_head_gradients<format>(b, unit / p.key_heads, unit % p.key_heads, mask, memory, ahead);
     }
   });
+}
+
+}  // namespace
+
+void attention_backward(KernelContext& context, const AttentionBackward& b) noexcept {
+  if (b.forward.product == Format::bf16) return run<Format::bf16>(context, b);
+  run<Format::f32>(context, b);
 }
 
 }  // namespace attend::kernels::ATTEND_LEVEL

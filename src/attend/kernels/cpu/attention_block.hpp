@@ -55,7 +55,7 @@ class Ahead {
   int count_ = 0, at_ = 0;
 };
 
-/// C (+)= A·B with A(i, l) at a[i·a_row + l·a_step].
+/// C (+)= A·B with A(i, l) at a[i·a_row + l·a_step]. A and B are lanes for the product: l counts kPerLane numbers.
 struct BlockProduct {
   const float* a;
   int64_t a_row, a_step;
@@ -74,7 +74,7 @@ using BlockTile = void (*)(const BlockProduct& p, int64_t row, int64_t column, i
 
 /// The tile of C at (row, column), from the part [begin, end) of the depth. `row_distance` is a_row where it is known
 /// at compile time, else 0.
-template <int rows, int vectors, int64_t row_distance>
+template <Format format, int rows, int vectors, int64_t row_distance>
 void block_tile(const BlockProduct& p, int64_t row, int64_t column, int64_t begin, int64_t end) {
   Vec total[rows][vectors];
   const float* c = p.c + row * p.c_step + column;
@@ -89,8 +89,8 @@ void block_tile(const BlockProduct& p, int64_t row, int64_t column, int64_t begi
       for (int v = 0; v < vectors; ++v) total[r][v] *= splat(p.before[row + r]);
   }
   const int64_t a_row = row_distance != 0 ? row_distance : p.a_row;
-  tile_product<rows, vectors>(end - begin, p.a + row * a_row + begin * p.a_step, a_row, p.a_step,
-                              p.b + begin * p.b_step + column, p.b_step, total);
+  tile_product<rows, vectors, format>(end - begin, p.a + row * a_row + begin * p.a_step, a_row, p.a_step,
+                                      p.b + begin * p.b_step + column, p.b_step, total);
   if (p.after != nullptr) {
 #pragma GCC unroll 8
     for (int r = 0; r < rows; ++r)
@@ -105,21 +105,21 @@ void block_tile(const BlockProduct& p, int64_t row, int64_t column, int64_t begi
     for (int v = 0; v < vectors; ++v) store(out + r * step + v * kLanes, total[r][v]);
 }
 
-template <int64_t row_distance, int vectors, int... rows>
+template <Format format, int64_t row_distance, int vectors, int... rows>
 constexpr BlockTile block_tile_of(int64_t count, std::integer_sequence<int, rows...>) {
-  constexpr BlockTile table[] = {block_tile<rows + 1, vectors, row_distance>...};
+  constexpr BlockTile table[] = {block_tile<format, rows + 1, vectors, row_distance>...};
   return table[count - 1];
 }
 
-template <int64_t row_distance>
+template <Format format, int64_t row_distance>
 ATTEND_INLINE BlockTile block_tile_of(int64_t rows, int64_t vectors) {
   constexpr auto all = std::make_integer_sequence<int, kBlockRows>{};
 #if ATTEND_LEVEL_avx512
-  if (vectors == 4) return block_tile_of<row_distance, 4>(rows, all);
-  if (vectors == 3) return block_tile_of<row_distance, 3>(rows, all);
+  if (vectors == 4) return block_tile_of<format, row_distance, 4>(rows, all);
+  if (vectors == 3) return block_tile_of<format, row_distance, 3>(rows, all);
 #endif
-  if (vectors == 2) return block_tile_of<row_distance, 2>(rows, all);
-  return block_tile_of<row_distance, 1>(rows, all);
+  if (vectors == 2) return block_tile_of<format, row_distance, 2>(rows, all);
+  return block_tile_of<format, row_distance, 1>(rows, all);
 }
 
 /// What a tile of rows needs: the columns from `column` on (a multiple of kLanes), the depth from begin to end.
@@ -129,7 +129,7 @@ struct TileRange {
 
 /// The product tile by tile; `columns` is a multiple of kLanes. range(first, last) says what the rows [first, last)
 /// need.
-template <int64_t row_distance, class Range>
+template <Format format, int64_t row_distance, class Range>
 ATTEND_INLINE void block_product(int64_t rows, int64_t columns, const BlockProduct& p, Ahead& ahead,
                                  const Range& range) {
   for (int64_t panel = 0; panel < columns; panel += kBlockColumns)
@@ -139,36 +139,59 @@ ATTEND_INLINE void block_product(int64_t rows, int64_t columns, const BlockProdu
       const int64_t column = larger(panel, needed.column);
       const int64_t vectors = (smaller(panel + kBlockColumns, columns) - column) / kLanes;
       if (vectors > 0)
-        block_tile_of<row_distance>(count, vectors)(p, row, column, needed.begin, larger(needed.begin, needed.end));
+        block_tile_of<format, row_distance>(count, vectors)(p, row, column, needed.begin,
+                                                            larger(needed.begin, needed.end));
       ahead.step();
     }
 }
 
-/// Rows of one head side by side, filled up with zeros to whole vectors: as they lie in a matrix they compete for few
-/// places of the cache.
-ATTEND_INLINE void copy_rows(const float* x, int64_t stride, int64_t rows, int64_t width, float* to) {
-  for (int64_t i = 0; i < rows; ++i, x += stride, to += round_up(width, kLanes))
-    for_vectors(0, width, [&](int64_t c, auto n) { store(to + c, load(x + c, n)); });
+/// Lanes of one row, in whole vectors.
+template <Format format>
+constexpr int64_t row_lanes(int64_t width) {
+  return round_up(divide_up(width, kPerLane<format>), kLanes);
 }
 
-/// Rows that a product reads: where they lie, or a copy.
+/// Rows of one head as lanes along the width, side by side and filled up with zeros to whole vectors: as they lie in a
+/// matrix they compete for few places of the cache.
+template <Format format>
+ATTEND_INLINE void pack_along(const float* x, int64_t stride, int64_t rows, int64_t width, float* to) {
+  constexpr int64_t numbers = kLanes * kPerLane<format>;
+  for (int64_t i = 0; i < rows; ++i, x += stride) {
+    int64_t c = 0;
+    for (; c + numbers <= width; c += numbers, to += kLanes) store(to, lanes_along<format>(x + c));
+    if (c < width) store(to, lanes_along<format>(x + c, width - c)), to += kLanes;
+  }
+}
+
+/// The same as lanes of columns, each from kPerLane rows.
+template <Format format>
+ATTEND_INLINE void pack_across(const float* x, int64_t stride, int64_t rows, int64_t width, float* to) {
+  constexpr int64_t per = kPerLane<format>;
+  for (int64_t i = 0; i < rows; i += per, x += per * stride, to += round_up(width, kLanes))
+    for_vectors(0, width,
+                [&](int64_t c, auto n) { store(to + c, lanes_across<format>(x + c, stride, i + per > rows, n)); });
+}
+
+/// Rows that a product reads along the width: where they lie, or packed.
 struct Rows {
   const float* data;
   int64_t step;
 };
-/// A copy only if it is read more than once.
+/// Packed only if they must be or are read more than once.
+template <Format format>
 ATTEND_INLINE Rows rows_for(bool often, const float* x, int64_t stride, int64_t rows, int64_t width, float* memory) {
-  if (!often) return {x, stride};
-  copy_rows(x, stride, rows, width, memory);
-  return {memory, round_up(width, kLanes)};
+  if (format == Format::f32 && !often) return {x, stride};
+  pack_along<format>(x, stride, rows, width, memory);
+  return {memory, row_lanes<format>(width)};
 }
 
-/// to[d·kQueries + i] = x[i·stride + d] for `count` rows, zeros up to a whole vector.
+/// to[l·kQueries + i] = lane l along row i, for `count` rows, zeros up to a whole vector.
+template <Format format>
 ATTEND_INLINE void transpose_rows(const float* x, int64_t stride, int64_t count, int64_t width, float* to) {
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes)
-    pack_rows<kLanes>(x + i * stride, stride, kLanes, width, to + i, kQueries, true);
-  if (i < count) pack_rows<0>(x + i * stride, stride, count - i, width, to + i, kQueries, true);
+    pack_rows<kLanes, format>(x + i * stride, stride, kLanes, width, to + i, kQueries, true);
+  if (i < count) pack_rows<0, format>(x + i * stride, stride, count - i, width, to + i, kQueries, true);
 }
 
 /// Units of a task: few enough that there are some dozens of tasks, for balance, and else many, because a worker asks
@@ -214,20 +237,32 @@ struct Block {
   int64_t first_lane(int64_t j) const { return larger(0, j - offset); }
 
   /// Of products whose rows are keys and whose columns, or depth, are queries, or the other way round.
-  TileRange key_columns(int64_t first, int64_t depth) const { return {first_lane(first) / kLanes * kLanes, 0, depth}; }
-  TileRange key_depth(int64_t first) const { return {0, first_lane(first), queries}; }
-  TileRange query_depth(int64_t last) const { return {0, 0, seen(last - 1)}; }
+  template <Format format>
+  TileRange key_columns(int64_t first, int64_t width) const {
+    return {first_lane(first) / kLanes * kLanes, 0, divide_up(width, kPerLane<format>)};
+  }
+  template <Format format>
+  TileRange key_depth(int64_t first) const {
+    return {0, first_lane(first) / kPerLane<format>, divide_up(queries, kPerLane<format>)};
+  }
+  template <Format format>
+  TileRange query_depth(int64_t last) const {
+    return {0, 0, divide_up(seen(last - 1), kPerLane<format>)};
+  }
 
   int64_t query, queries, lanes, key, count, offset;
 };
 
-/// scores[j·kQueries + i] of a block, from rows of K and Qᵀ; of a vector of lanes only the keys that one of them sees,
-/// and then -inf for the lanes that do not. They still lack the factor that is returned (the scale, or 1 if something
-/// had to be applied after it). With softcap, slopes gets d capped/d score in the same layout, if not null.
-inline float score_block(const Attention& p, const HeadView& head, const Block& block, Rows k,
-                         const float* q_transposed, float* scores, float* slopes, Ahead& ahead) {
-  block_product<0>(block.count, block.lanes, {k.data, k.step, 1, q_transposed, kQueries, scores, kQueries}, ahead,
-                   [&](int64_t first, int64_t) { return block.key_columns(first, p.width); });
+/// scores[j·kQueries + i] of a block, from lanes of K along its rows and of Qᵀ; of a vector of lanes only the keys that
+/// one of them sees, and then -inf for the lanes that do not. They still lack the factor that is returned (the scale,
+/// or 1 if something had to be applied after it). With softcap, slopes gets d capped/d score in the same layout, if not
+/// null.
+template <Format format>
+float score_block(const Attention& p, const HeadView& head, const Block& block, Rows k, const float* q_transposed,
+                  float* scores, float* slopes, Ahead& ahead) {
+  block_product<format, 0>(block.count, block.lanes, {k.data, k.step, 1, q_transposed, kQueries, scores, kQueries},
+                           ahead,
+                           [&](int64_t first, int64_t) { return block.template key_columns<format>(first, p.width); });
   float factor = p.scale;
   if (p.softcap > 0 || p.bias != nullptr || p.mask != nullptr || !(p.scale > 0)) {
     const bool capped = p.softcap > 0;
@@ -267,6 +302,29 @@ inline float score_block(const Attention& p, const HeadView& head, const Block& 
 /// Zeros below what a vector of lanes sees, as far as a tile that begins above reaches.
 ATTEND_INLINE void clear_below(float* weights, int64_t seen, int64_t count) {
   for (int64_t j = seen; j < smaller(count, seen + kBlockRows); ++j) store(weights + j * kQueries, Vec{});
+}
+
+/// What a block's numbers [key][kQueries] become as the left side of a product over keys (`to` may be `from`) …
+template <Format format>
+ATTEND_INLINE void weights_over_keys(const Block& block, const float* from, float* to) {
+  constexpr int64_t per = kPerLane<format>;
+  if (format == Format::f32) return;
+  for (int64_t i = 0; i < block.lanes; i += kLanes) {
+    const int64_t count = smaller(block.count, block.seen(i + kLanes - 1) + kBlockRows);
+    for (int64_t j = 0; j < count; j += per)
+      store(to + j / per * kQueries + i,
+            lanes_across<format>(from + j * kQueries + i, kQueries, j + per > block.count, AllLanes{}));
+  }
+}
+/// … and over queries, in place.
+template <Format format>
+ATTEND_INLINE void weights_over_queries(const Block& block, float* weights) {
+  constexpr int64_t numbers = kLanes * kPerLane<format>;
+  static_assert(kQueries % numbers == 0);
+  if (format == Format::f32) return;
+  for (int64_t j = 0; j < block.count; ++j)
+    for (int64_t i = 0; i < block.lanes; i += numbers)
+      store(weights + j * kQueries + i / kPerLane<format>, lanes_along<format>(weights + j * kQueries + i));
 }
 
 /// The dropout factors of a block: one mask block per query row, the key is the lane.

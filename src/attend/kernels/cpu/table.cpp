@@ -18,9 +18,11 @@ const KernelTable table = {
     .dropout = dropout,
     .norm = norm,
     .norm_backward = norm_backward,
+#endif
     .attention = attention,
     .attention_backward = attention_backward,
     .attention_weights = attention_weights,
+#if !ATTEND_BF16
     .attention_cached = attention_cached,
     .softmax_cross_entropy = softmax_cross_entropy,
     .softmax = softmax,
