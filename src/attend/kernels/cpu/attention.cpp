@@ -30,7 +30,7 @@ struct Memory {
   }
 };
 
-// Turns the scores of a block into weights 2^(score - top), brings top and total up to date, and says in `correction`
+// Turns the scores of a block into weights e^(score - top), brings top and total up to date, and says in `correction`
 // by how much what was summed before must shrink.
 void block_softmax(float factor, const Block& block, const BlockMask& mask, float* weights, float* tops, float* totals,
                    float* corrections) {
@@ -49,19 +49,19 @@ void block_softmax(float factor, const Block& block, const BlockMask& mask, floa
     const Vec shift = select(top == -kInfinity, Vec{}, -top);  // 0 for a row that has seen no key yet
     Vec sum{}, sum2{};
     for (j = 0; j + 2 <= count; j += 2) {
-      const Vec a = exp2(fma(load(scores + j * kQueries), factors, shift));
-      const Vec b = exp2(fma(load(scores + (j + 1) * kQueries), factors, shift));
+      const Vec a = exp2(fma(load(scores + j * kQueries), factors, shift) * kLog2E);
+      const Vec b = exp2(fma(load(scores + (j + 1) * kQueries), factors, shift) * kLog2E);
       sum += a;
       sum2 += b;
       store(scores + j * kQueries, a);
       store(scores + (j + 1) * kQueries, b);
     }
     if (j < count) {
-      const Vec a = exp2(fma(load(scores + j * kQueries), factors, shift));
+      const Vec a = exp2(fma(load(scores + j * kQueries), factors, shift) * kLog2E);
       sum += a;
       store(scores + j * kQueries, a);
     }
-    const Vec correction = exp2(before + shift);
+    const Vec correction = exp2((before + shift) * kLog2E);
     store(tops + i, top);
     store(totals + i, fma(load(totals + i), correction, sum + sum2));
     store(corrections + i, correction);
@@ -76,7 +76,7 @@ void finish_rows(float* lse, int64_t queries, float* tops, float* totals) {
   for (int64_t i = 0; i < queries; i += kLanes) {
     const Vec total = load(totals + i);
     const Int dead = total == 0.0f;
-    store(tops + i, select(dead, splat(-kInfinity), fma(load(tops + i), splat(kLn2), log(total))));
+    store(tops + i, select(dead, splat(-kInfinity), load(tops + i) + log(total)));
     store(totals + i, select(dead, Vec{}, 1.0f / total));
   }
   __builtin_memcpy(lse, tops, static_cast<size_t>(queries) * sizeof(float));
@@ -153,7 +153,7 @@ class Group {
     const float factor = score_block<format>(p_, head_, block, k, q_transposed(query), m_.weights, nullptr, ahead_);
     BlockMask& mask = masks_[at / kQueries];
     mask.begin(head_, block);
-    block_softmax(factor * kLog2E, block, mask, m_.weights, m_.top + at, m_.total + at, m_.correction);
+    block_softmax(factor, block, mask, m_.weights, m_.top + at, m_.total + at, m_.correction);
 
     weights_over_keys<format>(block, m_.weights, m_.weights);
     const bool last = key + kKeys >= visible, whole = p_.value_width == value_width_;

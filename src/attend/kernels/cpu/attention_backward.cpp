@@ -66,7 +66,7 @@ void block_gradients(const Attention& p, float factor, const Block& block, const
     for (int64_t j = 0; j < count; ++j) {
       float* weights = m.weights + j * kQueries + i;
       float* gradients = m.gradients + j * kQueries + i;
-      const Vec weight = exp2(fma(load(weights), splat(factor), shift));
+      const Vec weight = exp2(fma(load(weights), splat(factor), shift) * kLog2E);
       Vec dp = load(gradients), kept = weight;
       if (mask.on()) {
         const Vec keep = mask.at(block, j, i);
@@ -116,7 +116,7 @@ void query_block(const AttentionBackward& b, const HeadView& head, int64_t query
   transpose_rows<format>(rows_dout, p.out_stride, queries, p.value_width, m.dout_transposed);
   for (int64_t i = 0; i < round_up(queries, kLanes); ++i) {
     // A row without keys, or none at all: e^(score - ∞) = 0.
-    m.lse[i] = i < queries && lse[i] != -kInfinity ? lse[i] * kLog2E : kInfinity;
+    m.lse[i] = i < queries && lse[i] != -kInfinity ? lse[i] : kInfinity;
     Vec d{};
     if (i < queries)
       for_vectors(0, p.value_width, [&](int64_t c, auto n) {
@@ -134,7 +134,7 @@ void query_block(const AttentionBackward& b, const HeadView& head, int64_t query
         block.count, block.lanes, {v.data, v.step, 1, m.dout_transposed, kQueries, m.gradients, kQueries}, ahead,
         [&](int64_t first, int64_t) { return block.template key_columns<format>(first, p.value_width); });
     mask.begin(head, block);
-    block_gradients(p, factor * kLog2E, block, mask, m);
+    block_gradients(p, factor, block, mask, m);
     // Two forms of dS, if they differ; nobody needs the slopes any more.
     float* over_keys = format == Format::f32 ? m.gradients : m.slopes;
     weights_over_keys<format>(block, m.gradients, over_keys);

@@ -23,7 +23,6 @@ ATTEND_INLINE Vec exp(Vec x) {
 }
 
 constexpr float kLog2E = 1.44269504088896f;
-constexpr float kLn2 = 0.693147180559945f;
 
 /// 2^x for x ≤ 128, as cheap as can be: attention's weights. 0 below -150, exactly 1 at 0, exactly 0 at -inf.
 ATTEND_INLINE Vec exp2(Vec x) {
