@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdlib>
+#include <ranges>
 #include <thread>
 
 #include "commands.hpp"
@@ -34,6 +35,7 @@ std::vector<std::string> processor_features() {
       {"avx2", __builtin_cpu_supports("avx2") != 0},
       {"fma", __builtin_cpu_supports("fma") != 0},
       {"f16c", __builtin_cpu_supports("f16c") != 0},
+      {"avxvnni", __builtin_cpu_supports("avxvnni") != 0},
       {"avx512f", __builtin_cpu_supports("avx512f") != 0},
       {"avx512bw", __builtin_cpu_supports("avx512bw") != 0},
       {"avx512dq", __builtin_cpu_supports("avx512dq") != 0},
@@ -67,6 +69,16 @@ Json model_at(const std::filesystem::path& folder) {
   return model;
 }
 
+/// The entries of the kernel table by the level they come from, the highest level first.
+Json kernel_entries(const kernels::KernelTable& table) {
+  Json entries = Json::object();
+  for (const char* level : std::views::reverse(kernels::kLevels))
+    kernels::KernelTable::entries([&](const char* name, auto) {
+      if (std::string_view(kernels::level_of(table, name)) == level) entries[level].push_back(name);
+    });
+  return entries;
+}
+
 void run(DoctorFlags& flags, Call& call) {
   Context& context = Context::current();
   std::vector<std::string> levels;
@@ -82,6 +94,7 @@ void run(DoctorFlags& flags, Call& call) {
                     {"features", processor_features()},
                     {"kernels", context.kernels().level},
                     {"kernel_levels", levels},
+                    {"kernel_entries", kernel_entries(context.kernels())},
                     {"threads", context.pool().threads()},
                     {"cores", std::thread::hardware_concurrency()},
                     {"limits", limits_json(limits)},
@@ -95,6 +108,8 @@ void run(DoctorFlags& flags, Call& call) {
   const char* mask = std::getenv("ATTEND_ISA");
   call.out.line(fmt::format("kernels    {}, of {}{}", context.kernels().level, fmt::join(levels, " "),
                             mask ? fmt::format(" (ATTEND_ISA={})", mask) : ""));
+  for (const auto& [level, names] : report["kernel_entries"].items())
+    call.out.line(fmt::format("           {}: {}", level, fmt::join(names.get<std::vector<std::string>>(), " ")));
   call.out.line(
       fmt::format("threads    {}, of {} cores", context.pool().threads(), std::thread::hardware_concurrency()));
   call.out.line(limits_line(limits));

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 #include "commands.hpp"
@@ -53,6 +54,18 @@ Pairs read_pairs(const EvaluateFlags& flags) {
   return pairs;
 }
 
+/// The columns of a file are easily taken the wrong way round, and every score of such a run would be nonsense.
+void check_direction(const EvaluateFlags& flags, const Translate& translate, const Pairs& pairs) {
+  const std::string& to = flags.translate.to;
+  const auto already = std::ranges::count_if(pairs.sources, [&](const std::string& text) {
+    const std::string into = translate.language_by_text(text);
+    return !into.empty() && into != to;
+  });
+  if (!to.empty() && 2 * already > std::ssize(pairs.sources))
+    fail<ConfigError>("evaluate: the sources (--source {}) are {} already; perhaps --source {} --target {}",
+                      flags.source, to, flags.target, flags.source);
+}
+
 void run(EvaluateFlags& flags, Call& call) {
   if (flags.data.empty()) throw UsageError("evaluate: --data FILE is missing");
   const Pairs pairs = read_pairs(flags);
@@ -60,6 +73,7 @@ void run(EvaluateFlags& flags, Call& call) {
   flags.translate = translate.defaults();
   call.apply(options_of(flags));
   flags.translate.generation.num_return_sequences = 1;
+  check_direction(flags, translate, pairs);
 
   const TranslationLoss loss = translate.loss(pairs.sources, pairs.references, flags.translate);
   std::vector<std::string> hypotheses;

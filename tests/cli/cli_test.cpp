@@ -433,6 +433,8 @@ TEST_CASE("evaluate scores a file of pairs") {
   CHECK(json["loss"].get<double>() == doctest::Approx(translate.loss(sources, references, options).mean()));
   CHECK(json["chrf_signature"].get<std::string>().starts_with("nrefs:1|"));
   const std::string plain = attend_run({"evaluate", "--model", model(), "--data", file}).out;
+  check_failure_with(attend_run({"evaluate", "--model", model(), "--data", file, "--to", "en"}), 1,
+                     "the sources (--source 1) are en already; perhaps --source 2 --target 1");
   for (const char* part : {"pairs  2", "loss", "BLEU = ", "chrF2 = ", "version:"})
     CHECK(plain.find(part) != std::string::npos);
   write_file(file, "Nice.\n");

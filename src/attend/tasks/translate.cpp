@@ -133,6 +133,12 @@ Translate::Translate(std::shared_ptr<const Transformer> model, Tokenizer tokeniz
   }
 }
 
+std::string Translate::language_by_text(std::string_view text) const {
+  const auto has = [&](const char* language) { return std::ranges::find(languages_, language) != languages_.end(); };
+  if (!has("en") || !has("ko")) return {};
+  return has_hangul(text) ? "en" : "ko";
+}
+
 int Translate::language_of(std::string_view text, const std::string& to) const {
   const auto index_of = [&](std::string_view language) {
     const auto found = std::find(languages_.begin(), languages_.end(), language);
@@ -148,10 +154,10 @@ int Translate::language_of(std::string_view text, const std::string& to) const {
     return language;
   }
   if (languages_.size() < 2) return static_cast<int>(languages_.size()) - 1;
-  const int language = index_of(has_hangul(text) ? "en" : "ko");
-  if (language < 0 || index_of("en") < 0 || index_of("ko") < 0)
+  const std::string guess = language_by_text(text);
+  if (guess.empty())
     fail<ConfigError>("translate: say which language to translate into: {}", fmt::join(languages_, ", "));
-  return language;
+  return index_of(guess);
 }
 
 Encoding Translate::source_of(std::string_view sentence, int language, EncodeOptions options) const {

@@ -112,6 +112,8 @@ class Translate {
 
   /// The languages of its language tokens, by their ids; empty: it translates one way.
   const std::vector<std::string>& languages() const noexcept { return languages_; }
+  /// What a text is translated into where nobody says: en with Hangul in it, else ko; empty for other models.
+  std::string language_by_text(std::string_view text) const;
   /// The model's own options, to be changed for translate().
   const TranslateOptions& defaults() const noexcept { return defaults_; }
   const Tokenizer& tokenizer() const noexcept { return tokenizer_; }
