@@ -135,9 +135,7 @@ Work work_of(const SoftmaxCrossEntropy& p) noexcept {
 
 Work work_of(const Softmax& p) noexcept { return {"softmax", {p.rows, p.columns}, 0, 2 * floats(p.rows, p.columns)}; }
 
-Work work_of(const LogSumExp& p) noexcept {
-  return {"log_sum_exp", {p.rows, p.columns}, 0, floats(p.rows, p.columns)};
-}
+Work work_of(const LogSumExp& p) noexcept { return {"log_sum_exp", {p.rows, p.columns}, 0, floats(p.rows, p.columns)}; }
 
 Work work_of(const TopK& p) noexcept { return {"top_k", {p.rows, p.columns}, 0, floats(p.rows, p.columns)}; }
 

@@ -175,9 +175,7 @@ Tensor Transformer::run(Pass& pass, const TransformerStack& stack, Tensor x, con
       continue;
     }
     // The block's copy shares its weights; the model may have moved or gone when the backward pass comes.
-    const auto part = [block, x, own, memory, others](Pass& at) {
-      return block(at, x, own, memory, others);
-    };
+    const auto part = [block, x, own, memory, others](Pass& at) { return block(at, x, own, memory, others); };
     x = pass.observe("out", recomputed(pass, part));
   }
   return pass.observe("out", stack.final_norm ? (*stack.final_norm)(x) : x);
