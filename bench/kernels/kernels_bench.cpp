@@ -248,6 +248,7 @@ void matmuls(Bench& bench) {
   bench.matmul(1, 1024, 256, false, true);
   bench.matmul(1, 1024, 256, false, true, true);
   bench.matmul(1, 3072, 768, false, true, true);
+  bench.matmul(1, 4096, 4096, false, true);
 }
 
 // Lengths of sentences: from 5 to 60.

@@ -15,6 +15,8 @@ constexpr int64_t kSharedFloats = 2 << 20;      // of the shared side at a time:
 constexpr int64_t kSmall = 48 * 48 * 48;        // products below do not pay for a second thread
 constexpr int64_t kTasks = 32, kMaxPanels = 6;  // aim for so many tasks, of so many panels at most
 constexpr int64_t kFewPanels = 3 * kTasks;  // fewer: a task has too few panels to hide the reading of the other side
+constexpr int64_t kBlockFloats = 3 << 17;   // both sides of a block that a second-level cache holds, 1.5 MB
+constexpr int64_t kPartLanes = 64;          // of a side that is packed in parts of the depth
 
 // What is added to a finished tile and how small its numbers may get: bias and none or relu, the usual epilogues.
 struct Epilogue {
@@ -101,7 +103,7 @@ struct Panels {
 };
 
 using PackB = void (*)(const void* b, int64_t ldb, bool transposed, int64_t columns, int64_t depth, float* to,
-                       int64_t panel_size);
+                       int64_t panel_size, int64_t begin);
 
 template <Format product>
 PackB pack_b_of(Format format) {
@@ -148,9 +150,13 @@ class Product {
     // Few panels share nothing between tasks but the packed side: with one block of the depth after the other it stays
     // in the second-level cache, and C, which is small then, takes the sums.
     const int64_t range = larger(row_panels_, column_panels_) < kFewPanels ? depth_ : k_;
+    const bool both = p_.packed_b == nullptr && range == depth_ && row_panels_ > 1 && column_panels_ > 1 &&
+                      (row_panels_ * kTileRows + column_panels_ * kTileColumns) * depth_ <= kBlockFloats;
     for (int64_t l = 0; l < k_; l += range) {
       const int64_t end = smaller(l + range, k_);
-      if (wide) {
+      if (both) {
+        share_both(l, end);
+      } else if (wide) {
         share_a(l, end);
       } else {
         share_b(l, end);
@@ -178,22 +184,50 @@ class Product {
   int64_t numbers_of(int64_t begin, int64_t depth) const { return smaller(depth * per, p_.k - begin * per); }
 
   // The panels [panel, end) of A, kTileRows·stride floats apart.
-  void pack_a(int64_t panel, int64_t end, int64_t begin, int64_t depth, float* to, int64_t stride) const {
+  void pack_a(int64_t panel, int64_t end, int64_t begin, int64_t depth, float* to, int64_t stride,
+              int64_t at = 0) const {
     const int64_t row = panel * kTileRows, l = begin * per;
     const float* from = p_.a_transposed ? p_.a + l * p_.lda + row : p_.a + row * p_.lda + l;
     pack_a_panels<product>(from, p_.lda, p_.a_transposed, rows_of(panel, end), numbers_of(begin, depth), to,
-                           kTileRows * stride);
+                           kTileRows * stride, at);
   }
 
   // The panels [panel, end) of B, kTileColumns·stride floats apart.
-  void pack_b(int64_t panel, int64_t end, int64_t begin, int64_t depth, float* to, int64_t stride) const {
+  void pack_b(int64_t panel, int64_t end, int64_t begin, int64_t depth, float* to, int64_t stride,
+              int64_t at = 0) const {
     const void* from = number_at(p_.b, p_.ldb, p_.b_transposed, p_.b_format, begin * per, panel * kTileColumns);
     pack_b_panels_(from, p_.ldb, p_.b_transposed, columns_of(panel, end), numbers_of(begin, depth), to,
-                   kTileColumns * stride);
+                   kTileColumns * stride, at);
   }
 
   float* memory(int slot, int64_t floats) {
     return static_cast<float*>(scratch_.get(slot, static_cast<size_t>(floats) * sizeof(float)));
+  }
+
+  // One block of the depth with both sides small: both are packed first, then the tiles are the tasks. What lies along
+  // the depth is packed in parts of it, so that memory is read in its order.
+  void share_both(int64_t from, int64_t to) {
+    const int64_t depth = to - from, parts = divide_up(depth, kPartLanes);
+    float* const a = memory(pool_.threads(), (row_panels_ * kTileRows + column_panels_ * kTileColumns) * depth);
+    float* const b = a + row_panels_ * kTileRows * depth;
+    const int64_t units_a = p_.a_transposed ? parts : row_panels_, units_b = p_.b_transposed ? column_panels_ : parts;
+    over_panels(units_a + units_b, 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t unit = begin; unit < end; ++unit) {
+        const bool of_a = unit < units_a;
+        const int64_t i = of_a ? unit : unit - units_a, at = i * kPartLanes, here = smaller(kPartLanes, depth - at);
+        if (of_a && p_.a_transposed) pack_a(0, row_panels_, from + at, here, a, depth, at);
+        if (of_a && !p_.a_transposed) pack_a(i, i + 1, from, depth, a + i * kTileRows * depth, depth);
+        if (!of_a && !p_.b_transposed) pack_b(0, column_panels_, from + at, here, b, depth, at);
+        if (!of_a && p_.b_transposed) pack_b(i, i + 1, from, depth, b + i * kTileColumns * depth, depth);
+      }
+    });
+    const int64_t tiles = row_panels_ * column_panels_;
+    over_panels(tiles, larger(1, tiles / kTasks), [&](int64_t begin, int64_t end, int) {
+      for (int64_t tile = begin; tile < end; ++tile) {
+        const int64_t i = tile / column_panels_, j = tile % column_panels_;
+        one_tile(i, j, from, depth, a + i * kTileRows * depth, b + j * kTileColumns * depth, kTileColumns);
+      }
+    });
   }
 
   // The depths [from, to) with A as the smaller side: packed once; the tasks are panels of B.
@@ -335,7 +369,7 @@ void pack_matmul(KernelContext& context, const PackMatmul& p) noexcept {
                [&](int64_t begin, int64_t end, int) {
                  const int64_t column = begin * kTileColumns;
                  pack(number_at(p.b, p.ldb, p.b_transposed, p.b_format, 0, column), p.ldb, p.b_transposed,
-                      smaller(end * kTileColumns, p.n) - column, p.k, p.packed + begin * stride, stride);
+                      smaller(end * kTileColumns, p.n) - column, p.k, p.packed + begin * stride, stride, 0);
                });
 }
 

@@ -88,10 +88,11 @@ ATTEND_INLINE void pack_rows(const Number* from, int64_t stride, int64_t any_cou
 }
 
 /// Rows [0, rows) of op(A) as panels of kTileRows rows (the last may have less), `panel_size` floats apart:
-/// panel[l·rows of the panel + i] for l in the lanes of `depth` numbers.
+/// panel[l·rows of the panel + i] for l in the lanes of `depth` numbers. What lies transposed may come in parts: this
+/// one is then written from lane `begin` on.
 template <Format product>
 void pack_a_panels(const float* a, int64_t lda, bool transposed, int64_t rows, int64_t depth, float* to,
-                   int64_t panel_size) {
+                   int64_t panel_size, int64_t begin = 0) {
   constexpr int per = kPerLane<product>;
   const int64_t whole = rows / kTileRows, rest = rows % kTileRows;
   if (!transposed) {
@@ -109,22 +110,24 @@ void pack_a_panels(const float* a, int64_t lda, bool transposed, int64_t rows, i
     // Whole vectors while another row lies behind: what they read and write beyond a panel's rows is in it.
     if ((l + 1) * per < depth) {
       for (int64_t p = 0; p < whole; ++p)
-        store(to + p * panel_size + l * kTileRows, lanes_across<product>(row + p * kTileRows, lda, false, AllLanes{}));
+        store(to + p * panel_size + (begin + l) * kTileRows,
+              lanes_across<product>(row + p * kTileRows, lda, false, AllLanes{}));
     } else {
       for (int64_t p = 0; p < whole; ++p)
-        store(to + p * panel_size + l * kTileRows, lanes_across<product>(row + p * kTileRows, lda, last, kTileRows),
-              kTileRows);
+        store(to + p * panel_size + (begin + l) * kTileRows,
+              lanes_across<product>(row + p * kTileRows, lda, last, kTileRows), kTileRows);
     }
     if (rest > 0)
-      store(to + whole * panel_size + l * rest, lanes_across<product>(row + whole * kTileRows, lda, last, rest), rest);
+      store(to + whole * panel_size + (begin + l) * rest,
+            lanes_across<product>(row + whole * kTileRows, lda, last, rest), rest);
   }
 }
 
 /// Columns [0, columns) of op(B) as panels of kTileColumns, `panel_size` floats apart: panel[l·kTileColumns + j], the
-/// columns that are missing as 0.
+/// columns that are missing as 0. What lies as [k, n] may come in parts, as in pack_a_panels.
 template <Format product, class Number>
 void pack_b_panels(const void* numbers, int64_t ldb, bool transposed, int64_t columns, int64_t depth, float* to,
-                   int64_t panel_size) {
+                   int64_t panel_size, int64_t begin) {
   constexpr int per = kPerLane<product>;
   const Number* b = static_cast<const Number*>(numbers);
   if (transposed) {
@@ -146,7 +149,7 @@ void pack_b_panels(const void* numbers, int64_t ldb, bool transposed, int64_t co
     for (int64_t column = 0; column < round_up(columns, kTileColumns); column += kLanes) {
       const int64_t here = columns - column;
       const Number* from = row + column;
-      store(to + column / kTileColumns * panel_size + l * kTileColumns + column % kTileColumns,
+      store(to + column / kTileColumns * panel_size + (begin + l) * kTileColumns + column % kTileColumns,
             here >= kLanes ? lanes_across<product>(from, ldb, last, AllLanes{})
             : here > 0     ? lanes_across<product>(from, ldb, last, here)
                            : Vec{});
