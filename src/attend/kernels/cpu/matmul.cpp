@@ -102,6 +102,54 @@ struct Panels {
   int64_t step;    // from one l to the next (B; panels of A are as wide as they have rows)
 };
 
+// A few rows use each number of B once: rows of B ([n, k]) are turned into columns in registers and multiplied at once.
+constexpr int kFewRows = 2;
+
+// total[r·kLanes + j] = Σ_l a[l·rows + r]·b[j, l] for `columns` ≤ kLanes rows of B and `depth` numbers.
+template <int rows, Format product, class Number>
+void few_rows(const void* numbers, int64_t ldb, int64_t columns, int64_t depth, const float* a, float* totals) {
+  constexpr int per = kPerLane<product>;
+  const Number* b = static_cast<const Number*>(numbers);
+  Vec total[rows] = {};
+  for (int64_t l = 0; l * per < depth; l += kLanes) {
+    Vec x[kLanes];
+    if (columns == kLanes && (l + kLanes) * per <= depth) {
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) {
+        const Number* row = b + i * ldb + l * per;
+        __builtin_prefetch(row + 4 * kLanes * per);
+        x[i] = lanes_along<product>(row);
+      }
+    } else {
+      for (int i = 0; i < kLanes; ++i)
+        x[i] =
+            i < columns ? lanes_along<product>(b + i * ldb + l * per, smaller(kLanes * per, depth - l * per)) : Vec{};
+    }
+    transpose(x);
+    const int64_t here = smaller(kLanes, divide_up(depth, per) - l);
+    const auto add = [&](int i) {
+      for (int r = 0; r < rows; ++r) total[r] = multiply_add<product>(splat(a[(l + i) * rows + r]), x[i], total[r]);
+    };
+    if (here == kLanes) {
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) add(i);
+    } else {
+      for (int i = 0; i < here; ++i) add(i);
+    }
+  }
+  for (int r = 0; r < rows; ++r) store(totals + r * kLanes, total[r]);
+}
+
+using FewRows = void (*)(const void* b, int64_t ldb, int64_t columns, int64_t depth, const float* a, float* totals);
+
+template <Format product, int... row>
+FewRows few_rows_of(int64_t rows, Format format, std::integer_sequence<int, row...>) {
+  static constexpr FewRows f32[] = {few_rows<row + 1, product, float>...};
+  static constexpr FewRows bf16[] = {few_rows<row + 1, product, Bf16>...};
+  static constexpr FewRows f16[] = {few_rows<row + 1, product, F16>...};
+  return (format == Format::f32 ? f32 : format == Format::bf16 ? bf16 : f16)[rows - 1];
+}
+
 using PackB = void (*)(const void* b, int64_t ldb, bool transposed, int64_t columns, int64_t depth, float* to,
                        int64_t panel_size, int64_t begin);
 
@@ -140,6 +188,9 @@ class Product {
         k_(divide_up(p.k, per)),
         depth_(depth_of_block(k_)),
         pack_b_panels_(pack_b_of<product>(p.b_format)),
+        few_rows_(p.b_transposed && p.packed_b == nullptr && p.m <= kFewRows && column_panels_ > row_panels_
+                      ? few_rows_of<product>(p.m, p.b_format, std::make_integer_sequence<int, kFewRows>{})
+                      : nullptr),
         simple_end_(has_simple_end(p)),
         inline_(p.m * p.n * p.k < kSmall) {
     scratch_.reserve(pool_.threads() + 1);
@@ -250,6 +301,12 @@ class Product {
           const int64_t depth = smaller(depth_, to - l);
           for (int64_t j = begin; j < end;) {
             const int64_t next = smaller(j + kMaxPanels, end);
+            if (few_rows_ != nullptr) {
+              for (int64_t column = j; column < next; ++column)
+                few_rows_tile(column, l, depth, shared + (l - from) * p_.m);
+              j = next;
+              continue;
+            }
             const Panels b = own_b(j, next, l, depth, last - first, worker);
             for (int64_t i = first; i < last; ++i) {
               const float* a = shared + (i - first) * kTileRows * length + (l - from) * rows_of(i);
@@ -330,14 +387,32 @@ class Product {
       float part[kTileRows * kTileColumns];
       (columns <= kLanes ? tile_of<1, product> : tile_of<kTileVectors, product>)(rows)(depth, a, b, b_step, part,
                                                                                        kTileColumns, false, {});
-      for (int64_t i = 0; i < rows; ++i)
-        for_vectors(0, columns, [&](int64_t j, auto n) {
-          float* at = c + i * p_.ldc + j;
-          const Vec x = load(part + i * kTileColumns + j, n);
-          store(at, accumulate ? load(at, n) + x : x, n);
-        });
+      put(part, kTileColumns, c, rows, columns, accumulate);
     }
     if (last) finish(p_, row, column, rows, columns);
+  }
+
+  // A panel of columns for all rows of C, from B as it lies.
+  void few_rows_tile(int64_t column_panel, int64_t begin, int64_t depth, const float* a) {
+    const int64_t first = column_panel * kTileColumns, end = first + columns_of(column_panel);
+    for (int64_t column = first; column < end; column += kLanes) {
+      const int64_t columns = smaller(kLanes, end - column);
+      float part[kFewRows * kLanes];
+      few_rows_(number_at(p_.b, p_.ldb, true, p_.b_format, begin * per, column), p_.ldb, columns,
+                numbers_of(begin, depth), a, part);
+      put(part, kLanes, p_.c + column, p_.m, columns, begin > 0 || p_.accumulate);
+    }
+    if (begin + depth == k_) finish(p_, 0, first, p_.m, end - first);
+  }
+
+  // c (+)= part
+  void put(const float* part, int64_t step, float* c, int64_t rows, int64_t columns, bool accumulate) const {
+    for (int64_t i = 0; i < rows; ++i)
+      for_vectors(0, columns, [&](int64_t j, auto n) {
+        float* at = c + i * p_.ldc + j;
+        const Vec x = load(part + i * step + j, n);
+        store(at, accumulate ? load(at, n) + x : x, n);
+      });
   }
 
   const Matmul& p_;
@@ -345,6 +420,7 @@ class Product {
   Scratch& scratch_;
   const int64_t row_panels_, column_panels_, k_, depth_;
   const PackB pack_b_panels_;
+  const FewRows few_rows_;
   const bool simple_end_, inline_;
 };
 
