@@ -129,6 +129,10 @@ TEST_CASE("a byte-level step before another one is written out") {
   CHECK(encoding.word_ids == std::vector<int32_t>{0, 1, 2});
 }
 
+TEST_CASE("merges are told by their ids, in the order of their ranks") {
+  CHECK(make(small_tokenizer()).merges() == std::vector<TokenMerge>{{0, 1, 4}, {4, 2, 5}, {3, 0, 6}, {1, 2, 7}});
+}
+
 TEST_CASE("several threads share one tokenizer") {
   const Tokenizer tokenizer = make(small_tokenizer());
   std::vector<std::thread> threads;

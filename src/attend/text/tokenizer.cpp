@@ -91,6 +91,8 @@ const std::vector<AddedToken>& Tokenizer::added_tokens() const noexcept { return
 
 bool Tokenizer::is_special(int32_t id) const noexcept { return pipeline_->is_special(id); }
 
+std::vector<TokenMerge> Tokenizer::merges() const { return pipeline_->parts().model->merges(); }
+
 namespace {
 
 bool is_incomplete(std::string_view text) { return text.ends_with("\uFFFD"); }

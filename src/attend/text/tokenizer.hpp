@@ -13,6 +13,7 @@
 
 #include "attend/text/added_tokens.hpp"
 #include "attend/text/encoding.hpp"
+#include "attend/text/model/pair_table.hpp"
 
 namespace attend {
 
@@ -68,6 +69,9 @@ class Tokenizer {
   /// Added tokens by ascending id.
   const std::vector<AddedToken>& added_tokens() const noexcept;
   bool is_special(int32_t id) const noexcept;
+
+  /// The merges of a BPE, first learned first; empty for other models.
+  std::vector<TokenMerge> merges() const;
 
   const std::optional<Truncation>& truncation() const noexcept { return truncation_; }
   const std::optional<Padding>& padding() const noexcept { return padding_; }

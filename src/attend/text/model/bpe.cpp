@@ -197,6 +197,17 @@ void Bpe::merge(State& state) const {
   }
 }
 
+std::vector<TokenMerge> Bpe::merges() const {
+  std::vector<std::pair<int32_t, TokenMerge>> ranked;
+  merges_.for_each([&](int32_t left, int32_t right, Merge merge) {
+    ranked.push_back({merge.rank, {left, right, merge.id}});
+  });
+  std::sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<TokenMerge> merges;
+  for (const auto& [rank, merge] : ranked) merges.push_back(merge);
+  return merges;
+}
+
 json::Json Bpe::config() const {
   const auto text_or_null = [](const std::string& text) { return text.empty() ? json::Json() : json::Json(text); };
   json::Json config = {{"type", "BPE"},
@@ -213,16 +224,10 @@ json::Json Bpe::config() const {
     if (const std::string* token = vocabulary_->token(id)) entries.emplace_back(*token, id);
   config["vocab"] = std::move(vocab);
 
-  struct Row {
-    int32_t rank, left, right;
-  };
-  std::vector<Row> rows;
-  merges_.for_each([&](int32_t left, int32_t right, Merge merge) { rows.push_back({merge.rank, left, right}); });
-  std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.rank < b.rank; });
-  json::Json merges = json::Json::array();
-  for (const Row& row : rows)
-    merges.push_back(json::Json::array({*vocabulary_->token(row.left), *vocabulary_->token(row.right)}));
-  config["merges"] = std::move(merges);
+  json::Json rows = json::Json::array();
+  for (const TokenMerge& merge : merges())
+    rows.push_back(json::Json::array({*vocabulary_->token(merge.left), *vocabulary_->token(merge.right)}));
+  config["merges"] = std::move(rows);
   return config;
 }
 

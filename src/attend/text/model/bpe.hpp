@@ -5,7 +5,6 @@
 #include <string>
 
 #include "attend/text/model/model.hpp"
-#include "attend/text/model/pair_table.hpp"
 
 namespace attend {
 
@@ -30,6 +29,7 @@ class Bpe : public Model {
   std::unique_ptr<Scratch> make_scratch() const override;
   void tokenize(std::string_view piece, bool byte_level, Scratch& scratch, ModelTokens& out) const override;
   const Vocabulary& vocabulary() const noexcept override { return *vocabulary_; }
+  std::vector<TokenMerge> merges() const override;
   json::Json config() const override;
 
  private:

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "attend/text/json.hpp"
+#include "attend/text/model/pair_table.hpp"
 #include "attend/text/model/vocabulary.hpp"
 
 namespace attend {
@@ -42,6 +43,9 @@ class Model {
   virtual void tokenize(std::string_view piece, bool byte_level, Scratch& scratch, ModelTokens& out) const = 0;
 
   virtual const Vocabulary& vocabulary() const noexcept = 0;
+
+  /// By rank, lowest first; empty for models that do not merge.
+  virtual std::vector<TokenMerge> merges() const { return {}; }
 
   /// The "model" object that builds this model again.
   virtual json::Json config() const = 0;

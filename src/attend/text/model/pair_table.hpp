@@ -13,6 +13,13 @@ struct Merge {
   int32_t id;    ///< of the merged token
 };
 
+/// A merge by its tokens.
+struct TokenMerge {
+  int32_t left, right;
+  int32_t merged;
+  bool operator==(const TokenMerge&) const = default;
+};
+
 /// An open-addressing hash table; insert everything, then look up from any thread.
 class PairTable {
  public:
