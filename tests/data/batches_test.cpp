@@ -1,8 +1,11 @@
 #include <attend/base/error.hpp>
+#include <attend/base/hash.hpp>
 #include <attend/data/batches.hpp>
 #include <attend/data/prefetch.hpp>
+#include <attend/text/train_bpe.hpp>
 
 #include <doctest/doctest.h>
+#include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
 
@@ -44,13 +47,38 @@ BatchOptions options(int64_t max_tokens = 120, int64_t pool = 64, uint64_t seed 
 }
 
 struct Data {
-  ScratchFolder folder;
-  std::shared_ptr<const PairCorpus> small = toy_corpus(folder / "small.tsv", 37);
-  std::shared_ptr<const PairCorpus> large = toy_corpus(folder / "large.tsv", 400);
+  TextEncoder encoder = number_encoder();
+  ScratchFolder folder = {};
+  std::shared_ptr<const PairCorpus> small = toy_corpus(folder / "small.tsv", 37, encoder);
+  std::shared_ptr<const PairCorpus> large = toy_corpus(folder / "large.tsv", 400, encoder);
   std::vector<TrainingSource> two() const {
     return {{small, 3, {{false, {900}}, {true, {901}}}}, {large, 1, {Direction{}}}};
   }
 };
+
+// A BPE for the toy lines, whose tokens stay below the special ids of options().
+Tokenizer toy_bpe() {
+  BpeTrainerOptions settings = translator_bpe_options(800, {});
+  settings.min_frequency = 1;
+  BpeTrainer trainer(std::move(settings));
+  trainer.add(toy_lines(400));
+  return trainer.train();
+}
+
+TextEncoder encoder_of(const Tokenizer& tokenizer) {
+  return {[tokenizer](std::string_view text, Ids& ids) {
+            const Ids more = tokenizer.encode_ids(text, false);
+            ids.insert(ids.end(), more.begin(), more.end());
+          },
+          "toy bpe", 1000};
+}
+
+BatchOptions split_options(const Tokenizer& tokenizer, double probability, int64_t max_length = 1000) {
+  BatchOptions result = options(200);
+  result.splits = std::make_shared<const SubwordSplits>(tokenizer, probability);
+  result.max_length = max_length;
+  return result;
+}
 
 // Fails after a few batches.
 class Failing : public BatchSource {
@@ -143,6 +171,12 @@ TEST_CASE("the stream is a function of its seed") {
   const auto first = take(a, 60);
   CHECK(first == take(b, 60));
   CHECK(first != take(c, 60));
+  // And of nothing else: a later version takes up the runs of an earlier one.
+  Hash64 hash;
+  for (const auto& batch : first)
+    for (const Ids& part : batch) hash.add(fmt::format("{}", fmt::join(part, " ")));
+  CHECK(hash.text() == "c505086ba1b3de09");
+  CHECK(a.state().at("stream") == "354c6bcccdbd9a69");
 }
 
 TEST_CASE("every batch is within the limit, and full where length allows") {
@@ -227,6 +261,112 @@ TEST_CASE("restored at any point, the stream goes on exactly") {
     after.restore(nlohmann::json::parse(text));
     CHECK(after.state() == before.state());
     REQUIRE(take(after, 50) == std::vector(all.begin() + cut, all.begin() + cut + 50));
+  }
+}
+
+TEST_CASE("split anew at each draw, an example says the same in other tokens, within the limits") {
+  const Tokenizer tokenizer = toy_bpe();
+  const Data data{encoder_of(tokenizer)};
+  TrainingBatches batches(data.two(), split_options(tokenizer, 0.3, 24));
+  std::map<std::tuple<int32_t, int32_t, int64_t>, std::set<Ids>> seen;
+  int64_t sides = 0, whole = 0, tokens = 0, filled = 0;
+  for (int i = 0; i < 400; ++i) {
+    const auto batch = batches.next().value();
+    REQUIRE(batch.source_tokens() + batch.target_tokens() <= 200);
+    filled += batch.source_tokens() + batch.target_tokens();
+    const Ids source = ids(batch.source_ids), labels = ids(batch.labels), decoder = ids(batch.decoder_ids);
+    const Ids from = ids(batch.source_offsets), to = ids(batch.target_offsets);
+    for (size_t e = 0; e < batch.origins.size(); ++e) {
+      const auto& origin = batch.origins[e];
+      const bool large = origin.source == 1, reversed = origin.direction == 1;
+      Ids prefix = large ? Ids{} : Ids{900 + origin.direction};
+      Ids text(source.begin() + from[e], source.begin() + from[e + 1]),
+          target(labels.begin() + to[e], labels.begin() + to[e + 1]);
+      REQUIRE(std::equal(prefix.begin(), prefix.end(), text.begin()));
+      REQUIRE(text.back() == 998);
+      REQUIRE(target.back() == 998);
+      REQUIRE(decoder[static_cast<size_t>(to[e])] == 999);
+      REQUIRE(std::equal(target.begin(), target.end() - 1, decoder.begin() + to[e] + 1));
+      const PairCorpus& corpus = large ? *data.large : *data.small;
+      Ids read_source, read_target;
+      corpus.append_source(origin.pair, reversed ? read_target : read_source);
+      corpus.append_target(origin.pair, reversed ? read_source : read_target);
+      REQUIRE(tokenizer.decode(text) == tokenizer.decode(read_source));
+      REQUIRE(tokenizer.decode(target) == tokenizer.decode(read_target));
+      CHECK((std::ssize(text) <= 24 || text.size() == read_source.size() + prefix.size() + 1));
+      CHECK((std::ssize(target) <= 24 || target.size() == read_target.size() + 1));
+      seen[{origin.source, origin.direction, origin.pair}].insert(text);
+      sides += 2;
+      whole += (text.size() == read_source.size() + prefix.size() + 1) + (target.size() == read_target.size() + 1);
+      tokens += std::ssize(text) + std::ssize(target);
+    }
+  }
+  CHECK(filled == tokens);
+  CHECK(filled > 400 * 200 * 0.8);  // split before batches are cut
+  CHECK(whole < sides * 0.6);
+  int64_t draws = 0;
+  for (const auto& [origin, texts] : seen) draws += std::ssize(texts);
+  CHECK(draws > 3 * std::ssize(seen));  // the small corpus comes round a dozen times
+}
+
+TEST_CASE("a probability of 0 splits nothing, and what does not fit stays whole") {
+  const Tokenizer tokenizer = toy_bpe();
+  const Data data{encoder_of(tokenizer)};
+  const auto stream = [&](const BatchOptions& how) {
+    TrainingBatches batches(data.two(), how);
+    return take(batches, 40);
+  };
+  CHECK(stream(split_options(tokenizer, 0)) == stream(options(200)));
+  CHECK(stream(split_options(tokenizer, 0.2)) == stream(split_options(tokenizer, 0.2)));
+  CHECK(stream(split_options(tokenizer, 0.2)) != stream(split_options(tokenizer, 0.3)));
+  // Where neither side can grow nor the whole example, all stays as it is.
+  CHECK(stream(split_options(tokenizer, 1, 2)) == stream(options(200)));
+  BatchOptions tight = split_options(tokenizer, 1);
+  tight.max_tokens = 40;
+  TrainingBatches batches(data.two(), tight);
+  for (int i = 0; i < 40; ++i) {
+    const auto batch = batches.next().value();
+    CHECK(batch.source_tokens() + batch.target_tokens() <= 40);
+  }
+}
+
+TEST_CASE("the two sides of an example are split independently") {
+  const Tokenizer tokenizer = toy_bpe();
+  ScratchFolder folder;
+  std::string lines;
+  for (int i = 100; i < 300; ++i) lines += fmt::format("{0} {1} {2}\t{0} {1} {2}\n", i, i + 1, i + 2);
+  write_file(folder / "same.tsv", lines);
+  const auto corpus = std::make_shared<const PairCorpus>(PairCorpus::open(folder / "same.tsv", encoder_of(tokenizer)));
+  TrainingBatches batches({{corpus, 1, {Direction{}}}}, split_options(tokenizer, 0.5));
+  int same = 0, examples = 0;
+  while (examples < 500) {
+    const auto batch = batches.next().value();
+    const Ids source = ids(batch.source_ids), labels = ids(batch.labels);
+    const Ids from = ids(batch.source_offsets), to = ids(batch.target_offsets);
+    for (size_t e = 0; e < batch.origins.size(); ++e, ++examples)
+      same += std::equal(source.begin() + from[e], source.begin() + from[e + 1], labels.begin() + to[e],
+                         labels.begin() + to[e + 1]);
+  }
+  CHECK(same < examples / 3);
+}
+
+TEST_CASE("split batches are the same after a restore and when made ahead") {
+  const Tokenizer tokenizer = toy_bpe();
+  const Data data{encoder_of(tokenizer)};
+  const BatchOptions how = split_options(tokenizer, 0.2);
+  TrainingBatches reference(data.two(), how);
+  const auto all = take(reference, 90);
+  for (const int cut : {0, 1, 17, 40}) {
+    CAPTURE(cut);
+    TrainingBatches before(data.two(), how);
+    take(before, cut);
+    Prefetch after(std::make_unique<TrainingBatches>(data.two(), how), 3);
+    take(after, 5);
+    after.restore(nlohmann::json::parse(before.state().dump()));
+    CHECK(take(after, 50) == std::vector(all.begin() + cut, all.begin() + cut + 50));
+    for (const BatchOptions& other : {options(200), split_options(tokenizer, 0.3), split_options(tokenizer, 0.2, 99)})
+      CHECK_THROWS_WITH_AS(TrainingBatches(data.two(), other).restore(before.state()),
+                           doctest::Contains("other data, weights or batch options"), ConfigError);
   }
 }
 

@@ -37,9 +37,10 @@ inline std::string toy_lines(int pairs) {
   return text;
 }
 
-inline std::shared_ptr<const PairCorpus> toy_corpus(const std::filesystem::path& file, int pairs) {
+inline std::shared_ptr<const PairCorpus> toy_corpus(const std::filesystem::path& file, int pairs,
+                                                    const TextEncoder& encoder = number_encoder()) {
   write_file(file, toy_lines(pairs));
-  return std::make_shared<const PairCorpus>(PairCorpus::open(file, number_encoder()));
+  return std::make_shared<const PairCorpus>(PairCorpus::open(file, encoder));
 }
 
 }  // namespace attend::testing

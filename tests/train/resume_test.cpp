@@ -177,6 +177,12 @@ TEST_CASE("threads, prefetching, logging, recomputing and what is kept change no
   other.seed = 2;
   train(other);
   CHECK(results_of(other).at("last/model.safetensors") != expected.at("last/model.safetensors"));
+  other = tiny_recipe(folder.path());
+  other.output += "-whole-tokens";
+  other.data.subword_dropout = 0;
+  train(other);
+  CHECK(results_of(other).at("last/model.safetensors") != expected.at("last/model.safetensors"));
+  CHECK(results_of(other).at("tokenizer.json") == expected.at("tokenizer.json"));
 }
 
 TEST_CASE("killed at any moment and taken up again a run ends with the same bits") {
@@ -259,6 +265,7 @@ TEST_CASE("only what changes no weight may differ when a run is taken up") {
       {"model.dropout", [](TrainOptions& o) { o.model.dropout = 0; }},
       {"model.width", [](TrainOptions& o) { o.model.width = 32; }},
       {"tokenizer.vocab_size", [](TrainOptions& o) { o.tokenizer.vocab_size = 330; }},
+      {"data.subword_dropout", [](TrainOptions& o) { o.data.subword_dropout = 0.2; }},
       {"data.files.1.weight", [](TrainOptions& o) { o.data.files[1].weight = 3; }},
       {"optimiser.clip", [](TrainOptions& o) { o.optimiser.clip = 0; }},
       {"schedule", [](TrainOptions& o) { o.schedule = ScheduleKind::cosine; }},

@@ -64,6 +64,7 @@ inline TrainOptions tiny_recipe(const std::filesystem::path& folder) {
   recipe.data.files = {{.path = file("often.tsv", 60, 1), .weight = 2}, {.path = file("seldom.tsv", 40, 2)}};
   recipe.data.max_tokens = 62;
   recipe.data.pool = 64;
+  recipe.data.subword_dropout = 0.1;
   recipe.validation.files = {{.path = file("valid.tsv", 4, 3)}};
   recipe.validation.every = 6;
   recipe.steps = 24;

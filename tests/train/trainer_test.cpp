@@ -185,6 +185,7 @@ TEST_CASE("two half batches make the step of a whole one") {
   TrainOptions whole = tiny_recipe(folder.path());
   whole.model.dropout = whole.model.attention_dropout = whole.model.activation_dropout = 0;
   whole.tokenizer.min_frequency = 1000000;  // no merges: a byte is a token
+  whole.data.subword_dropout = 0;           // so none to undo
   whole.data.two_way = false;
   whole.data.files = {{.path = (folder / "equal.tsv").string()}};
   whole.data.pool = 8;
@@ -272,6 +273,7 @@ TEST_CASE("recipes that cannot be are refused in one clear line") {
       "names no training file");
   refuses([](TrainOptions& o) { o.data.files[0].target = std::string("7"); }, "often.tsv:1");
   refuses([](TrainOptions& o) { o.data.max_tokens = 63; }, "data.max_tokens 63");
+  refuses([](TrainOptions& o) { o.tokenizer.min_frequency = 1000000; }, "subword dropout: the tokenizer has no merges");
   refuses([](TrainOptions& o) { o.batch_tokens = 8; }, "max_tokens 8 cannot hold an example");
   refuses([](TrainOptions& o) { o.model.heads = 3; }, "heads");
   refuses([](TrainOptions& o) { o.model.activation = "rellu"; }, "rellu");

@@ -14,10 +14,53 @@ namespace {
 
 using Origin = PackedBatch::Origin;
 
+const Direction& direction_of(const TrainingSource& source, const Origin& origin) {
+  return source.directions[static_cast<size_t>(origin.direction)];
+}
+
+// Tokens of an example that are not its text's: of the source side, and of the target side (eos).
+int64_t source_frame(const Direction& direction, const ExampleLayout& layout) {
+  return std::ssize(direction.prefix) + (layout.source_eos ? 1 : 0);
+}
+constexpr int64_t target_frame = 1;
+
 int64_t length_of(const TrainingSource& source, const Origin& origin, const ExampleLayout& layout) {
-  const auto& direction = source.directions[static_cast<size_t>(origin.direction)];
   return source.corpus->source_length(origin.pair) + source.corpus->target_length(origin.pair) +
-         std::ssize(direction.prefix) + 1 + (layout.source_eos ? 1 : 0);
+         source_frame(direction_of(source, origin), layout) + target_frame;
+}
+
+// What an example says, without prefix and eos.
+struct Text {
+  std::vector<int32_t> source, target;
+};
+
+Text text_of(const TrainingSource& source, const Origin& origin) {
+  Text text;
+  const bool reversed = direction_of(source, origin).reversed;
+  source.corpus->append_source(origin.pair, reversed ? text.target : text.source);
+  source.corpus->append_target(origin.pair, reversed ? text.source : text.target);
+  return text;
+}
+
+// The text as the draw-th example of the stream says it. It is made twice, for its length and for its batch: remembered
+// for a whole pool it would need more memory than time.
+Text split_text_of(const TrainingSource& source, const Origin& origin, uint64_t draw, const BatchOptions& options) {
+  Text whole = text_of(source, origin);
+  if (!options.splits) return whole;
+  const Random random{options.seed, draw};
+  const int64_t frame = source_frame(direction_of(source, origin), options.layout);
+  Text text{options.splits->split(whole.source, random.key("split source"), options.max_length - frame),
+            options.splits->split(whole.target, random.key("split target"), options.max_length - target_frame)};
+  const bool fits = std::ssize(text.source) + frame + std::ssize(text.target) + target_frame <= options.max_tokens;
+  return fits ? text : whole;
+}
+
+int64_t split_length_of(const TrainingSource& source, const Origin& origin, uint64_t draw,
+                        const BatchOptions& options) {
+  if (!options.splits) return length_of(source, origin, options.layout);  // without a look at the ids
+  const Text text = split_text_of(source, origin, draw, options);
+  return std::ssize(text.source) + source_frame(direction_of(source, origin), options.layout) +
+         std::ssize(text.target) + target_frame;
 }
 
 // Collects examples and makes tensors of them.
@@ -25,20 +68,15 @@ class Packer {
  public:
   explicit Packer(const ExampleLayout& layout) : layout_(layout) {}
 
-  void add(const TrainingSource& source, const Origin& origin) {
-    const auto& direction = source.directions[static_cast<size_t>(origin.direction)];
-    const PairCorpus& corpus = *source.corpus;
-    source_.ids.insert(source_.ids.end(), direction.prefix.begin(), direction.prefix.end());
-    direction.reversed ? corpus.append_target(origin.pair, source_.ids)
-                       : corpus.append_source(origin.pair, source_.ids);
+  void add(const Origin& origin, const std::vector<int32_t>& prefix, const Text& text) {
+    source_.append(prefix);
+    source_.append(text.source);
     if (layout_.source_eos) source_.ids.push_back(layout_.eos);
     source_.close();
 
-    const auto begin = std::ssize(target_.ids);
-    direction.reversed ? corpus.append_source(origin.pair, target_.ids)
-                       : corpus.append_target(origin.pair, target_.ids);
     decoder_.push_back(layout_.start);
-    decoder_.insert(decoder_.end(), target_.ids.begin() + begin, target_.ids.end());
+    decoder_.insert(decoder_.end(), text.target.begin(), text.target.end());
+    target_.append(text.target);
     target_.ids.push_back(layout_.eos);
     target_.close();
     batch_.origins.push_back(origin);
@@ -58,6 +96,7 @@ class Packer {
  private:
   struct Side {
     std::vector<int32_t> ids, offsets = {0}, positions;
+    void append(const std::vector<int32_t>& more) { ids.insert(ids.end(), more.begin(), more.end()); }
     void close() {
       for (int32_t position = 0; positions.size() < ids.size(); ++position) positions.push_back(position);
       offsets.push_back(static_cast<int32_t>(ids.size()));
@@ -75,8 +114,7 @@ void check_fits(const TrainingSource& source, const ExampleLayout& layout, int64
   if (source.directions.empty()) fail<ConfigError>("batches: a corpus without a direction");
   int64_t longest = 0;
   for (const auto& direction : source.directions)
-    longest = std::max(
-        longest, source.corpus->counts().longest_pair + std::ssize(direction.prefix) + 1 + (layout.source_eos ? 1 : 0));
+    longest = std::max(longest, source.corpus->counts().longest_pair + source_frame(direction, layout) + target_frame);
   if (longest > max_tokens)
     fail<ConfigError>("batches: max_tokens {} cannot hold an example of {} tokens; raise it, or leave out longer pairs",
                       max_tokens, longest);
@@ -89,6 +127,7 @@ std::string stream_fingerprint(const std::vector<TrainingSource>& sources, const
   Hash64 hash;
   hash.add(fmt::format("{} {} {} {} {} {}", options.layout.start, options.layout.eos, options.layout.source_eos,
                        options.max_tokens, options.pool, options.seed));
+  if (options.splits) hash.add(fmt::format("{:a} {}", options.splits->probability(), options.max_length));
   for (const auto& source : sources) {
     hash.add(source.corpus->fingerprint());
     hash.add(fmt::format("{:a}", source.weight));
@@ -163,7 +202,8 @@ void TrainingBatches::fill_pool() {
     const int64_t example = permuted(number % size, size, order.key(fmt::format("order {}", s)));
     const auto directions = std::ssize(sources_[s].directions);
     const Origin origin{static_cast<int32_t>(s), static_cast<int32_t>(example % directions), example / directions};
-    pool.push_back({origin, length_of(sources_[s], origin, options_.layout)});
+    const uint64_t draw_number = pool_ * static_cast<uint64_t>(options_.pool) + static_cast<uint64_t>(i);
+    pool.push_back({origin, draw_number, split_length_of(sources_[s], origin, draw_number, options_)});
   }
   std::vector<uint32_t> by_length(pool.size());
   for (size_t i = 0; i < pool.size(); ++i) by_length[i] = static_cast<uint32_t>(i);
@@ -197,8 +237,10 @@ std::optional<PackedBatch> TrainingBatches::next() {
   }
   if (batches_.empty()) fill_pool();
   Packer packer(options_.layout);
-  for (const Example& example : batches_[batch_])
-    packer.add(sources_[static_cast<size_t>(example.origin.source)], example.origin);
+  for (const auto& [origin, draw, length] : batches_[batch_]) {
+    const TrainingSource& source = sources_[static_cast<size_t>(origin.source)];
+    packer.add(origin, direction_of(source, origin).prefix, split_text_of(source, origin, draw, options_));
+  }
   ++batch_;
   return packer.take();
 }
@@ -247,7 +289,7 @@ std::optional<PackedBatch> EvaluationBatches::next() {
     const Origin origin{0, 0, next_pair_};
     tokens += length_of(source_, origin, layout_);
     if (tokens > max_tokens_) break;
-    packer.add(source_, origin);
+    packer.add(origin, direction_of(source_, origin).prefix, text_of(source_, origin));
   }
   return packer.take();
 }

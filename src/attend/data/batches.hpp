@@ -2,11 +2,13 @@
 #pragma once
 
 #include <attend/data/corpus.hpp>
+#include <attend/data/subword_splits.hpp>
 #include <attend/tensor/tensor.hpp>
 
 #include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -74,6 +76,10 @@ struct BatchOptions {
   int64_t max_tokens = 4096;  ///< source + target tokens of a batch, never exceeded
   int64_t pool = 8192;        ///< examples that are sorted by length together
   uint64_t seed = 0;
+  /// Splits the tokens of both sides, anew each time an example is drawn; null: off. A side stays whole where it would
+  /// get longer than max_length, and both do where the example would get longer than max_tokens.
+  std::shared_ptr<const SubwordSplits> splits = nullptr;
+  int64_t max_length = std::numeric_limits<int64_t>::max();  ///< of a split side with its prefix and eos
 };
 
 /// Draws examples from the sources by weight; each source runs through its pairs × directions in an order shuffled anew
@@ -96,6 +102,7 @@ class TrainingBatches : public BatchSource {
  private:
   struct Example {
     PackedBatch::Origin origin;
+    uint64_t draw;  // its number in the stream
     int64_t length;
   };
   int64_t examples_of(size_t source) const;

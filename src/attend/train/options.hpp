@@ -88,6 +88,7 @@ struct DataOptions {
   int64_t max_tokens = 128;
   double max_ratio = 0;
   int64_t pool = 8192;
+  double subword_dropout = 0;
   bool skip_bad_lines = false;
 
   static void fields(auto& self, auto&& f) {
@@ -102,6 +103,12 @@ struct DataOptions {
       Doc{.en = "largest ratio of lengths, 0 = any", .ko = "길이 비율의 상한, 0이면 없음", .min = 0});
     f("pool", self.pool,
       Doc{.en = "examples sorted by length together", .ko = "길이로 함께 정렬할 예문 수", .min = 1, .max = 1 << 24});
+    f("subword_dropout", self.subword_dropout,
+      Doc{.en = "chance that a token is split into the two it was merged from, anew at each reading (BPE-dropout); 0 = "
+                "off",
+          .ko = "토큰을 병합 전의 두 토큰으로 나눌 확률. 읽을 때마다 새로 정함(BPE 드롭아웃). 0이면 끔",
+          .min = 0,
+          .max = 0.9});
     f("skip_bad_lines", self.skip_bad_lines,
       Doc{.en = "count broken lines instead of stopping", .ko = "깨진 줄에서 멈추지 않고 건너뜀"});
   }

@@ -82,7 +82,9 @@ class Run {
     BatchOptions batches{.layout = data_.layout,
                          .max_tokens = options.batch_tokens,
                          .pool = options.data.pool,
-                         .seed = static_cast<uint64_t>(options.seed)};
+                         .seed = static_cast<uint64_t>(options.seed),
+                         .splits = data_.splits,
+                         .max_length = options.model.max_length};
     batches_ = std::make_unique<Prefetch>(std::make_unique<TrainingBatches>(data_.sources, batches),
                                           static_cast<int>(options.prefetch));
     cut_half_line(folder_ / "log.jsonl");

@@ -106,8 +106,10 @@ TranslationData open_translation_data(const TrainOptions& options, const fs::pat
   for (const PairFile& file : present(options.validation.files)) validation.push_back(read_validation(file, options));
 
   TranslationData data{
-      open_tokenizer(options, files, folder, goes_on, report), {}, {}, std::move(validation), {}, {}, {}};
+      open_tokenizer(options, files, folder, goes_on, report), {}, {}, std::move(validation), {}, {}, {}, {}};
   const Tokenizer& tokenizer = data.tokenizer;
+  if (options.data.subword_dropout > 0)
+    data.splits = std::make_shared<const SubwordSplits>(tokenizer, options.data.subword_dropout);
   data.layout.start = id_of(tokenizer, "<pad>");
   data.layout.eos = id_of(tokenizer, "</s>");
 

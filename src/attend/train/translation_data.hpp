@@ -23,6 +23,7 @@ struct TranslationData {
   std::vector<Direction> directions;
   std::vector<std::string> targets;  ///< the language each direction translates to
   ExampleLayout layout;
+  std::shared_ptr<const SubwordSplits> splits;  ///< of the training examples; null: off
 };
 
 /// Reads the recipe's files. The tokenizer is `folder`/tokenizer.json if the run goes on, else that of
