@@ -18,10 +18,10 @@ constexpr int64_t kFewPanels = 3 * kTasks;  // fewer: a task has too few panels 
 constexpr int64_t kBlockFloats = 3 << 17;   // both sides of a block that a second-level cache holds, 1.5 MB
 constexpr int64_t kPartLanes = 64;          // of a side that is packed in parts of the depth
 
-// What is added to a finished tile and how small its numbers may get: bias and none or relu, the usual epilogues.
+// What comes after the product in the tile itself: bias and none or relu, the usual epilogues.
 struct Epilogue {
   const float* bias = nullptr;  // of the tile's first column
-  float floor = -kInfinity;
+  bool relu = false;
 };
 
 // c (+)= a·b for a panel of A with `rows` rows and one of B with `vectors` vectors.
@@ -52,7 +52,7 @@ void tile(int64_t k, const float* a, const float* b, int64_t b_step, float* c, i
 #pragma GCC unroll 2
       for (int v = 0; v < vectors; ++v) total[r][v] += bias[v];
   }
-  if (epilogue.floor == 0) {
+  if (epilogue.relu) {
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
@@ -379,7 +379,7 @@ class Product {
       Epilogue epilogue;
       if (last && simple_end_) {
         if (p_.bias != nullptr) epilogue.bias = p_.bias + column;
-        if (p_.activation == Activation::relu) epilogue.floor = 0;
+        epilogue.relu = p_.activation == Activation::relu;
       }
       tile_of<kTileVectors, product>(rows)(depth, a, b, b_step, c, p_.ldc, accumulate, epilogue);
       if (simple_end_) return;
