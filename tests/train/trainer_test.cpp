@@ -313,6 +313,26 @@ TEST_CASE("validation leaves out what is too long for the model") {
   CHECK(std::count(messages.begin(), messages.end(), "valid: 2 pairs of 6 are too long for the model") == 1);
 }
 
+TEST_CASE("the vocabulary is learned from the mixture that is trained on") {
+  ScratchFolder folder;
+  TrainOptions recipe = tiny_recipe(folder.path());
+  // Two pairs, twice, beside 40 others: too rare for a token unless the file is drawn often.
+  std::string text;
+  for (int i = 0; i < 2; ++i) text += "Hippopotamuses swim.\t하마는 헤엄칩니다.\n";
+  write_file(folder / "hippo.tsv", text);
+  recipe.data.files = {recipe.data.files[1], {.path = (folder / "hippo.tsv").string()}};
+  const auto tokens = [&](double weight) {
+    recipe.data.files[1].weight = weight;
+    const fs::path run = folder / fmt::format("weight-{}", weight);
+    fs::create_directories(run);
+    return open_translation_data(recipe, run, false, [](const std::string&) {})
+        .tokenizer.encode_ids("Hippopotamuses", false)
+        .size();
+  };
+  CHECK(tokens(0.01) > 4);
+  CHECK(tokens(9) == 1);
+}
+
 TEST_CASE("a recipe without checkpoints starts afresh, with its own tokenizer") {
   ScratchFolder folder;
   TrainOptions recipe = tiny_recipe(folder.path());

@@ -7,6 +7,8 @@
 #include <attend/train/translator_folder.hpp>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 namespace attend {
 namespace {
@@ -30,6 +32,24 @@ std::vector<PairFile> present(const std::vector<PairFile>& files) {
 
 std::string language_token(const std::string& language) { return ">>" + language + "<<"; }
 
+// How often each pair of a file counts for the vocabulary: as often as training draws it, in units of the pair that is
+// drawn most rarely. A small file of great weight would else find its words cut to pieces.
+std::vector<int64_t> draws_per_pair(const std::vector<PairFile>& files, const DataOptions& data) {
+  std::vector<double> rates;
+  double rarest = std::numeric_limits<double>::infinity();
+  for (const PairFile& file : files) {
+    int64_t pairs = 0;
+    PairReader reader(file.path, pair_options(file, data));
+    for (PairReader::Pair pair; reader.next(pair);) ++pairs;
+    rates.push_back(pairs == 0 ? 0 : file.weight / static_cast<double>(pairs));
+    if (rates.back() > 0) rarest = std::min(rarest, rates.back());
+  }
+  constexpr double kMost = 1000;  // keeps the counts of words far from their limit
+  std::vector<int64_t> draws;
+  for (const double rate : rates) draws.push_back(std::llround(std::min(rate / rarest, kMost)));
+  return draws;
+}
+
 Tokenizer open_tokenizer(const TrainOptions& options, const std::vector<PairFile>& files, const fs::path& folder,
                          bool goes_on, const std::function<void(const std::string&)>& report) {
   const fs::path kept = folder / "tokenizer.json";
@@ -47,12 +67,13 @@ Tokenizer open_tokenizer(const TrainOptions& options, const std::vector<PairFile
   BpeTrainerOptions settings = translator_bpe_options(options.tokenizer.vocab_size, languages);
   settings.min_frequency = options.tokenizer.min_frequency;
   BpeTrainer trainer(std::move(settings));
-  for (const PairFile& file : files) {
-    if (file.weight == 0) continue;
-    PairReader reader(file.path, pair_options(file, options.data));
+  const std::vector<int64_t> draws = draws_per_pair(files, options.data);
+  for (size_t i = 0; i < files.size(); ++i) {
+    if (draws[i] == 0) continue;
+    PairReader reader(files[i].path, pair_options(files[i], options.data));
     for (PairReader::Pair pair; reader.next(pair);) {
-      trainer.add(pair.source);
-      trainer.add(pair.target);
+      trainer.add(pair.source, draws[i]);
+      trainer.add(pair.target, draws[i]);
     }
   }
   Tokenizer tokenizer = trainer.train();

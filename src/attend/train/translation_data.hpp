@@ -27,9 +27,9 @@ struct TranslationData {
 };
 
 /// Reads the recipe's files. The tokenizer is `folder`/tokenizer.json if the run goes on, else that of
-/// `from` or the recipe's file, else trained from the files, and written there; encoded corpora are cached in
-/// `folder`/cache. `report` is told what happens, one line a step. Throws ConfigError if no file is left or examples
-/// can be longer than the model, and what the readers throw.
+/// `from` or the recipe's file, else trained from the files as often as their weights draw them, and written there;
+/// encoded corpora are cached in `folder`/cache. `report` is told what happens, one line a step. Throws ConfigError if
+/// no file is left or examples can be longer than the model, and what the readers throw.
 TranslationData open_translation_data(const TrainOptions& options, const std::filesystem::path& folder, bool goes_on,
                                       const std::function<void(const std::string&)>& report);
 
