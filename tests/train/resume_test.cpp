@@ -1,6 +1,7 @@
 // Training is a function of the recipe: threads, prefetching, stops, kills and damaged checkpoints change no bit of it.
 #include <attend/base/error.hpp>
 #include <attend/io/checkpoint.hpp>
+#include <attend/io/config.hpp>
 
 #include <doctest/doctest.h>
 
@@ -290,6 +291,30 @@ TEST_CASE("only what changes no weight may differ when a run is taken up") {
   moved.recompute = true;
   CHECK(train(moved, true).finished);
   CHECK(differences(results_of(moved), uninterrupted()) == nothing);
+}
+
+TEST_CASE("a checkpoint of a version that did not know an option yet is taken up with its default") {
+  ScratchFolder folder;
+  const TrainOptions recipe = tiny_recipe(folder.path());
+  train_until(recipe, 3);
+  const auto edit = [&](const std::function<void(nlohmann::json&)>& change) {
+    const fs::path checkpoint = latest_checkpoint(recipe), state = checkpoint / "state.json";
+    const auto read = [](const fs::path& file) { return nlohmann::json::parse(std::ifstream(file)); };
+    nlohmann::json json = read(state), manifest = read(checkpoint / "manifest.json");
+    change(json.at("recipe"));
+    write_json_file(state, json);
+    const FileDigest digest = digest_file(state);
+    manifest["files"]["state.json"] = {{"bytes", digest.bytes}, {"xxh64", digest.hash}};
+    write_json_file(checkpoint / "manifest.json", manifest);
+  };
+  edit([](nlohmann::json& then) {
+    REQUIRE(then.erase("precision") == 1);                // this recipe has the default
+    REQUIRE(then["data"].erase("subword_dropout") == 1);  // and this one another value
+  });
+  CHECK_THROWS_WITH_AS(train(recipe, true), doctest::Contains("data.subword_dropout differs"), ConfigError);
+  edit([&](nlohmann::json& then) { then["data"]["subword_dropout"] = recipe.data.subword_dropout; });
+  CHECK(train(recipe, true).finished);
+  CHECK(differences(results_of(recipe), uninterrupted()) == nothing);
 }
 
 TEST_CASE("a damaged checkpoint is passed over, and nothing is lost") {

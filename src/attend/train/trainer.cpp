@@ -41,8 +41,10 @@ std::optional<Checkpoint> starting_point(const CheckpointStore& store, const Tra
   std::optional<Checkpoint> latest = store.latest(&damaged);
   for (const std::string& text : damaged) message("passed over: " + text);
   if (!latest) return latest;
-  const auto recipe = Config::read(latest->path / "state.json").require<nlohmann::json>("recipe");
-  if (const auto difference = nlohmann::json::diff(recipe, identity_of(options)); !difference.empty()) {
+  const fs::path state = latest->path / "state.json";
+  TrainOptions then;  // an option that did not exist then had its default
+  apply_json(options_of(then), Config::read(state).require<nlohmann::json>("recipe"), state.string());
+  if (const auto difference = nlohmann::json::diff(identity_of(then), identity_of(options)); !difference.empty()) {
     auto key = difference.at(0).at("path").get<std::string>().substr(1);
     std::replace(key.begin(), key.end(), '/', '.');
     fail<ConfigError>("train: this recipe is not the one of {}: {} differs", latest->path.string(), key);
