@@ -19,7 +19,7 @@ endfunction()
 # attend_kernel_level(LEVEL [ONLY sources...] [FLAGS flags...] [DEFINE names...]): the sources of kernels/cpu once more,
 # for one instruction-set level: all, or ONLY those where the level has something of its own.
 # They share no inline code with the rest: a template compiled here must not reach an older machine.
-set(ATTEND_KERNEL_LEVELS base avx2 avx512 avx512_bf16)
+set(ATTEND_KERNEL_LEVELS base avx2 avx2_vnni avx512 avx512_vnni avx512_bf16)
 function(attend_kernel_level LEVEL)
   cmake_parse_arguments(PARSE_ARGV 1 ARG "" "" "ONLY;FLAGS;DEFINE")
   if(ARG_ONLY)

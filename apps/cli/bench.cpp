@@ -240,7 +240,8 @@ void measure_training(const BenchFlags& flags, Training& training, const kernels
 void run(BenchFlags& flags, Call& call) {
   if (flags.train == BenchShape::none && (flags.profile || flags.worker))
     throw UsageError(fmt::format("{} needs --train MODEL", flags.profile ? "--profile" : "--worker"));
-  const ProductPrecision precision(dtype_of(flags.dtype));
+  if (flags.dtype == Precision::int8) throw UsageError("--dtype int8: training is measured in f32 or bf16");
+  const ProductPrecision precision(flags.dtype);
   if (flags.worker) {
     Training training(flags.train, flags.size);
     return work(training, flags.steps, call.out);

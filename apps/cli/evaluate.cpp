@@ -4,6 +4,7 @@
 #include <attend/metrics/bleu.hpp>
 #include <attend/metrics/chrf.hpp>
 #include <attend/tasks/translate.hpp>
+#include <attend/tensor/precision.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -19,6 +20,7 @@ namespace {
 
 struct EvaluateFlags {
   std::string model = "en-ko", data;
+  Precision precision = Precision::f32;
   std::string source = "1", target = "2";
   bool header = false, json = false;
   BleuTokenizer tokenize = BleuTokenizer::mteval_13a;
@@ -33,6 +35,9 @@ struct EvaluateFlags {
     f("header", self.header, Doc{.en = "the first line names the columns", .ko = "첫 줄은 열 이름"});
     f("tokenize", self.tokenize, Doc{.en = "tokenizer of BLEU", .ko = "BLEU 토크나이저"});
     f("json", self.json, Doc{.en = "one JSON object", .ko = "JSON 한 줄"});
+    f("precision", self.precision,
+      Doc{.en = "of matrix products: f32, bf16 or int8, the fastest and least exact",
+          .ko = "행렬 곱의 정밀도: f32, bf16, 또는 가장 빠르고 가장 덜 정확한 int8"});
     TranslateOptions::fields(self.translate, f);
   }
 };
@@ -69,6 +74,7 @@ void check_direction(const EvaluateFlags& flags, const Translate& translate, con
 void run(EvaluateFlags& flags, Call& call) {
   if (flags.data.empty()) throw UsageError("evaluate: --data FILE is missing");
   const Pairs pairs = read_pairs(flags);
+  const ProductPrecision products(flags.precision);
   const Translate translate = Translate::load(find_model(flags.model));
   flags.translate = translate.defaults();
   call.apply(options_of(flags));

@@ -2,6 +2,7 @@
 #include <attend/base/error.hpp>
 #include <attend/base/unicode.hpp>
 #include <attend/tasks/translate.hpp>
+#include <attend/tensor/precision.hpp>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@ using Json = nlohmann::ordered_json;
 
 struct TranslateFlags {
   std::string model = "en-ko";
+  Precision precision = Precision::f32;
   TranslateOptions translate;
   bool json = false, attention = false;
   ColorMode color = ColorMode::automatic;
@@ -30,6 +32,9 @@ struct TranslateFlags {
     f("model", self.model,
       Doc{.en = "folder or name of the model, whose generation_config.json gives defaults",
           .ko = "모델 폴더나 이름, 기본값은 그 generation_config.json에서"});
+    f("precision", self.precision,
+      Doc{.en = "of matrix products: f32, bf16 or int8, the fastest and least exact",
+          .ko = "행렬 곱의 정밀도: f32, bf16, 또는 가장 빠르고 가장 덜 정확한 int8"});
     TranslateOptions::fields(self.translate, f);
     f("json", self.json,
       Doc{.en = "one JSON object per translation: scores, tokens, alignment",
@@ -147,6 +152,7 @@ void run(TranslateFlags& flags, Call& call) {
   if (flags.json && flags.attention)
     throw UsageError("--attention draws for people and --json writes for programs: choose one");
   for (const std::string& text : call.arguments) require_utf8(text, "TEXT");
+  const ProductPrecision products(flags.precision);
   const Translate translate = Translate::load(find_model(flags.model));
   flags.translate = translate.defaults();
   flags.translate.alignment = flags.json || flags.attention;

@@ -2,6 +2,7 @@
 #include <attend/base/file.hpp>
 #include <attend/io/safetensors.hpp>
 #include <attend/tasks/translate.hpp>
+#include <attend/tensor/precision.hpp>
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -224,6 +225,28 @@ TEST_CASE("flags reach the search, and go before environment, recipe and model")
   check_failure_with(attend_run({"translate", "Nice.", "--config", "no-such.toml"}), 1, "no-such.toml");
   check_failure(attend_run({"translate", "Nice.", "--model", model(), "--to", "fr"}), 1,
                 "translate: the model does not translate into \"fr\", only into ko, en");
+}
+
+TEST_CASE("--precision reaches the products") {
+  const auto scores = [](std::vector<std::string> more) {
+    std::vector<std::string> arguments{"translate", "Nice.", "--model", model(), "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return attend_run(arguments).out;
+  };
+  const std::string f32 = scores({}), bf16 = scores({"--precision", "bf16"}), int8 = scores({"--precision", "int8"});
+  CHECK(scores({"--precision", "f32"}) == f32);
+  CHECK(int8.find("\"score\"") != std::string::npos);
+  CHECK(bf16 != f32);
+  CHECK(int8 != f32);
+  CHECK(int8 != bf16);
+  const ProductPrecision products(Precision::int8);
+  const Translate translate = Translate::load(model());
+  const std::string text = "Nice.";
+  const Translation best = translate.translate({&text, 1}, translate.defaults()).at(0).at(0);
+  CHECK(nlohmann::json::parse(int8).at("score").get<double>() == doctest::Approx(best.score).epsilon(1e-5));
+  check_failure_with(attend_run({"translate", "Nice.", "--precision", "int4"}), 2, "int8");
+  check_failure_with(attend_run({"bench", "--train", "gpt", "--dtype", "int8"}), 2,
+                     "training is measured in f32 or bf16");
 }
 
 TEST_CASE("JSON holds what the translation is made of") {

@@ -42,8 +42,8 @@ TEST_CASE("a product with panels of f16 has the bits of the one in f32") {
           const Packed packed(context, n, k, b.data());
           CHECK(packed.exact);
           Floats c(size_t(m * (n + 3)), 12345), inside;
-          table->matmul_half(context,
-                             {m, n, k, a.data(), k + 2, packed.panels.data(), c.data(), n + 3, p.bias, activation});
+          table->matmul_half(context, MatmulHalf{{m, n, k, a.data(), k + 2, packed.panels.data(), c.data(), n + 3,
+                                                  p.bias, activation}});
           bool kept = true;
           for (int64_t i = 0; i < m; ++i)
             for (int64_t j = 0; j < n + 3; ++j) {

@@ -156,7 +156,8 @@ TEST_CASE("every entry of a level is filled and knows where it comes from") {
       CHECK((table->*entry != nullptr));
       CHECK(level_of(*table, name) != nullptr);
     });
-    CHECK(std::string(level_of(*table, "matmul")) == table->level);
+    const bool vnni = std::string(table->level).ends_with("vnni");
+    CHECK(std::string(level_of(*table, vnni ? "matmul_int8" : "matmul")) == table->level);
     CHECK(level_of(*table, "no such entry") == nullptr);
   }
 }

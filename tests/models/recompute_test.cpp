@@ -118,7 +118,7 @@ TEST_CASE("recomputation: in the precision of the forward pass, wherever the bac
     Pass pass = Pass::training(3, 1);
     pass.recompute = recompute;
     Tape tape;
-    std::optional<ProductPrecision> precision(DType::bf16);
+    std::optional<ProductPrecision> precision(Precision::bf16);
     const Tensor loss = loss_of(model, example(1), pass);
     if (!inside) precision.reset();
     return values_of(model, tape.backward(loss));

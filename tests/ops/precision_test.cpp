@@ -35,7 +35,7 @@ struct LinearStep {
 };
 
 // y = x·Wᵀ + b and the gradients of Σ logsumexp(y) - y₀, with the backward pass outside of the precision's scope.
-LinearStep linear_step(Tensor x, Tensor w, Tensor b, DType precision) {
+LinearStep linear_step(Tensor x, Tensor w, Tensor b, Precision precision) {
   for (Tensor* t : {&x, &w, &b}) t->set_tracked();
   Tape tape;
   Tensor loss, y;
@@ -52,8 +52,8 @@ constexpr double rounding = 1e-5;
 
 TEST_CASE("linear in bf16 rounds its factors in the forward and the backward step") {
   const Tensor x = numbers({37, 41}, 0.37f), w = numbers({29, 41}, 0.73f), b = numbers({29}, 0.11f);
-  const LinearStep low = linear_step(x, w, b, DType::bf16), plain = linear_step(x, w, b, DType::f32);
-  const LinearStep rounded = linear_step(in_bf16(x), in_bf16(w), b, DType::f32);
+  const LinearStep low = linear_step(x, w, b, Precision::bf16), plain = linear_step(x, w, b, Precision::f32);
+  const LinearStep rounded = linear_step(in_bf16(x), in_bf16(w), b, Precision::f32);
   CHECK(difference(low.y, rounded.y) < rounding);
   CHECK(difference(low.y, plain.y) > 1e-3);
   // The gradient of y is rounded too where it is a factor: dx = dz·W within 2^-9 of each factor.
@@ -69,7 +69,7 @@ TEST_CASE("linear_cross_entropy in bf16 rounds hidden states and matrix") {
   const Tensor targets = Tensor::zeros({70}, DType::i32);
   const Tensor plain = linear_cross_entropy(x, w, {}, targets);
   const Tensor rounded = linear_cross_entropy(in_bf16(x), in_bf16(w), {}, targets);
-  const ProductPrecision scope(DType::bf16);
+  const ProductPrecision scope(Precision::bf16);
   const Tensor low = linear_cross_entropy(x, w, {}, targets);
   CHECK(difference(low, rounded) < rounding);
   CHECK(difference(low, plain) > rounding);
@@ -78,7 +78,7 @@ TEST_CASE("linear_cross_entropy in bf16 rounds hidden states and matrix") {
 TEST_CASE("a weight may lie in 16 bits, packed or not") {
   const Tensor x = numbers({5, 48}, 0.37f), w = numbers({33, 48}, 0.73f);
   for (DType format : {DType::f16, DType::bf16})
-    for (DType precision : {DType::f32, DType::bf16}) {
+    for (Precision precision : {Precision::f32, Precision::bf16}) {
       const ProductPrecision scope(precision);
       Weight half(w.to(format));
       const Tensor expected = linear(x, w.to(format).to(DType::f32), {});
@@ -92,22 +92,21 @@ TEST_CASE("panels packed for one precision are not used for the other") {
   const Tensor x = numbers({3, 32}, 0.37f), w = numbers({20, 32}, 0.73f);
   Weight packed(w);
   packed.pack();
-  const ProductPrecision scope(DType::bf16);
+  const ProductPrecision scope(Precision::bf16);
   CHECK(difference(linear(x, packed, {}), linear(x, w, {})) == 0);
 }
 
-TEST_CASE("a precision ends with its scope, and only f32 and bf16 are known") {
+TEST_CASE("a precision ends with its scope") {
   CHECK(Context::current().product() == kernels::Format::f32);
   {
-    const ProductPrecision outer(DType::bf16);
+    const ProductPrecision outer(Precision::bf16);
     {
-      const ProductPrecision inner(DType::f32);
+      const ProductPrecision inner(Precision::f32);
       CHECK(Context::current().product() == kernels::Format::f32);
     }
     CHECK(Context::current().product() == kernels::Format::bf16);
   }
   CHECK(Context::current().product() == kernels::Format::f32);
-  CHECK_THROWS_WITH_AS(ProductPrecision(DType::f16), "products are computed in f32 or bf16, not in f16", Unsupported);
 }
 
 TEST_CASE("a weight that f16 holds is packed as such: the same bits, in f32 products alone") {
@@ -116,20 +115,52 @@ TEST_CASE("a weight that f16 holds is packed as such: the same bits, in f32 prod
   for (const Tensor& w : {halves.to(DType::f32), halves}) {
     Weight packed = w;
     packed.pack();
-    CHECK(packed.packed_half.defined());
-    CHECK_FALSE(packed.packed.defined());
+    CHECK(packed.panels == Panels::f16);
     CHECK(difference(linear(x, packed, b, Activation::relu), linear(x, w, b, Activation::relu)) == 0);
     CHECK(difference(linear(x, packed, b, Activation::gelu), linear(x, w, b, Activation::gelu)) == 0);
-    const ProductPrecision scope(DType::bf16);
+    const ProductPrecision scope(Precision::bf16);
     CHECK(difference(linear(x, packed, b), linear(x, w, b)) == 0);
     packed.pack();
-    CHECK_FALSE(packed.packed_half.defined());
+    CHECK(packed.panels == Panels::bf16);
     CHECK(difference(linear(x, packed, b), linear(x, w, b)) == 0);
   }
   Weight rounded = numbers({29, 41}, 0.73f);
   rounded.pack();
-  CHECK_FALSE(rounded.packed_half.defined());
-  CHECK(rounded.packed.defined());
+  CHECK(rounded.panels == Panels::f32);
+}
+
+TEST_CASE("int8 multiplies rounded weights and inputs, where the weight was packed for it") {
+  const Tensor x = numbers({5, 96}, 0.37f), w = numbers({33, 96}, 0.73f), b = numbers({33}, 0.11f);
+  const Tensor exact = linear(x, w, b);
+  Weight plain = w, packed = w;
+  plain.pack();
+  {
+    const ProductPrecision products(Precision::int8);
+    packed.pack();
+    CHECK(packed.panels == Panels::int8);
+    const Tensor y = linear(x, packed, b);
+    CHECK(difference(y, exact) > rounding);
+    CHECK(difference(y, exact) < 0.05f);
+    CHECK(difference(linear(x, plain, b), exact) == 0);  // packed before, used as it lies
+    CHECK(difference(linear(x.rows(2, 3), packed, b), y.rows(2, 3)) == 0);
+    // A tape needs the real weight.
+    Tensor tracked = w;
+    tracked.set_tracked();
+    Weight learning = tracked;
+    learning.pack();
+    Tape tape;
+    CHECK(difference(linear(x, learning, b), exact) == 0);
+  }
+  CHECK(difference(linear(x, packed, b), exact) == 0);
+  // f16 and bf16 weights are rounded from their own numbers.
+  for (DType dtype : {DType::f16, DType::bf16}) {
+    const Tensor stored = w.to(dtype);
+    const ProductPrecision products(Precision::int8);
+    Weight small = stored, wide = stored.to(DType::f32);
+    small.pack();
+    wide.pack();
+    CHECK(difference(linear(x, small, b), linear(x, wide, b)) == 0);
+  }
 }
 
 }  // namespace

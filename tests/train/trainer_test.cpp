@@ -276,6 +276,7 @@ TEST_CASE("recipes that cannot be are refused in one clear line") {
   refuses([](TrainOptions& o) { o.tokenizer.min_frequency = 1000000; }, "subword dropout: the tokenizer has no merges");
   refuses([](TrainOptions& o) { o.batch_tokens = 8; }, "max_tokens 8 cannot hold an example");
   refuses([](TrainOptions& o) { o.model.heads = 3; }, "heads");
+  refuses([](TrainOptions& o) { o.precision = Precision::int8; }, "int8 is for finished models");
   refuses([](TrainOptions& o) { o.model.activation = "rellu"; }, "rellu");
   refuses([&](TrainOptions& o) { o.tokenizer.file = (folder / "none.json").string(); }, "none.json");
   refuses([&](TrainOptions& o) { o.output = (folder / "often.tsv" / "run").string(); }, "often.tsv/run");

@@ -79,4 +79,14 @@ void walk_fields(T& object, F&& visit, const std::string& prefix = {}) {
   });
 }
 
+/// Names of an enum's values, found by argument-dependent lookup; the first name of a value is the one written:
+///   constexpr auto enum_names(Schedule) {
+///     return std::to_array<EnumName<Schedule>>({{Schedule::noam, "noam"}, {Schedule::cosine, "cosine"}});
+///   }
+template <class E>
+struct EnumName {
+  E value;
+  std::string_view name;
+};
+
 }  // namespace attend

@@ -19,16 +19,6 @@
 
 namespace attend {
 
-/// Names of an enum's values, found by argument-dependent lookup; the first name of a value is the one written:
-///   constexpr auto enum_names(Schedule) {
-///     return std::to_array<EnumName<Schedule>>({{Schedule::noam, "noam"}, {Schedule::cosine, "cosine"}});
-///   }
-template <class E>
-struct EnumName {
-  E value;
-  std::string_view name;
-};
-
 template <class E>
 concept NamedEnum = std::is_enum_v<E> && requires(E value) {
   enum_names(value).size();

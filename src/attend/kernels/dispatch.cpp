@@ -13,7 +13,13 @@ extern const KernelTable table;
 namespace avx2 {
 extern const KernelTable table;
 }
+namespace avx2_vnni {
+extern const KernelTable table;
+}
 namespace avx512 {
+extern const KernelTable table;
+}
+namespace avx512_vnni {
 extern const KernelTable table;
 }
 namespace avx512_bf16 {
@@ -30,7 +36,7 @@ constexpr int kEntryCount = [] {
   return count;
 }();
 
-// A level with all below it, and where each entry comes from.
+// A level with all below it that the CPU supports, and where each entry comes from.
 struct Laid {
   KernelTable table{};
   const char* origins[kEntryCount] = {};
@@ -46,7 +52,9 @@ class Levels {
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     add(avx2::table, avx2);
+    add(avx2_vnni::table, avx2 && __builtin_cpu_supports("avxvnni"));
     add(avx512::table, avx512);
+    add(avx512_vnni::table, avx512 && __builtin_cpu_supports("avx512vnni"));
     add(avx512_bf16::table, avx512 && __builtin_cpu_supports("avx512bf16"));
 #endif
   }
@@ -55,9 +63,15 @@ class Levels {
   const Laid* end() const noexcept { return laid_ + count_; }
 
  private:
+  const Laid* last_supported() const noexcept {
+    for (int i = count_; i-- > 0;)
+      if (laid_[i].supported) return &laid_[i];
+    return nullptr;
+  }
+
   void add(const KernelTable& table, bool supported) noexcept {
     Laid& laid = laid_[count_];
-    if (count_ > 0) laid = laid_[count_ - 1];
+    if (const Laid* below = last_supported()) laid = *below;
     laid.table.level = table.level;
     laid.supported = supported;
     int i = 0;

@@ -18,7 +18,8 @@ void reach(PackMatmul& p) noexcept { move(p.b, p.packed); }
 void reach(ActivationBackward& p) noexcept { move(p.dy, p.y, p.before, p.dx); }
 void reach(ColumnSum& p) noexcept { move(p.x, p.out); }
 void reach(PackHalf& p) noexcept { move(p.b, p.packed); }
-void reach(MatmulHalf& p) noexcept { move(p.a, p.packed_b, p.c, p.bias); }
+void reach(MatmulPacked& p) noexcept { move(p.a, p.packed_b, p.c, p.bias); }
+void reach(PackInt8& p) noexcept { move(p.b, p.packed); }
 void reach(ActivationApply& p) noexcept { move(p.x, p.y); }
 void reach(DropoutApply& p) noexcept { move(p.x, p.y); }
 void reach(Norm& p) noexcept { move(p.x, p.residual, p.weight, p.bias, p.sum, p.y, p.mean, p.rstd); }
@@ -72,6 +73,9 @@ KernelTable fake_kernels(const KernelTable& cpu) noexcept {
       .pack_matmul = call<&KernelTable::pack_matmul>,
       .pack_half = call<&KernelTable::pack_half>,
       .matmul_half = call<&KernelTable::matmul_half>,
+      .int8_size = cpu.int8_size,
+      .pack_int8 = call<&KernelTable::pack_int8>,
+      .matmul_int8 = call<&KernelTable::matmul_int8>,
       .activation = call<&KernelTable::activation>,
       .activation_backward = call<&KernelTable::activation_backward>,
       .column_sum = call<&KernelTable::column_sum>,

@@ -94,21 +94,37 @@ struct PackHalf {
   const void* b;  ///< [n, k], numbers of b_format
   Format b_format;
   int64_t ldb;
-  uint16_t* packed;  ///< packed_size(n, k, Format::f32) of them
-  bool* exact;       ///< becomes false, and `packed` is not to be used, if a number would be rounded; else true
+  void* packed;  ///< packed_size(n, k, Format::f32) numbers of f16
+  bool* exact;   ///< becomes false, and `packed` is not to be used, if a number would be rounded; else true
 };
 
-/// C = act(A·B + bias) in f32 with B [k, n] in the panels of PackHalf, k > 0; the bits are those of Matmul.
-struct MatmulHalf {
+/// Panels of signed bytes with a scale for each column of op(B), its largest magnitude over 127: a quarter of the
+/// memory and the products that the vnni instructions compute. Columns with numbers that are not finite become NaN.
+struct PackInt8 {
+  int64_t n, k;   ///< k ≤ kInt8Depth
+  const void* b;  ///< [n, k], numbers of b_format
+  Format b_format;
+  int64_t ldb;
+  int32_t* packed;  ///< int8_size(n, k) of them
+};
+constexpr int64_t kInt8Depth = 65536;  ///< sums of so many products fit into 32 bits
+
+/// C = act(A·B + bias) with B [k, n] packed beforehand.
+struct MatmulPacked {
   int64_t m, n, k;
   const float* a;
   int64_t lda;
-  const uint16_t* packed_b;
+  const void* packed_b;
   float* c;
   int64_t ldc;
   const float* bias = nullptr;  ///< [n] or null, added before the activation
   Activation activation = Activation::none;
 };
+/// In f32 with the panels of PackHalf, k > 0; the bits are those of Matmul.
+struct MatmulHalf : MatmulPacked {};
+/// In whole numbers with the panels of PackInt8, k > 0: rows of A are rounded as the columns of B are. Products and
+/// sums are exact, so the bits of A·B + bias are the same at every level.
+struct MatmulInt8 : MatmulPacked {};
 
 /// dx = dy · act'(…), elementwise over `size`. `y` is the activation's output, `before` its input; relu, tanh and
 /// sigmoid need y, the others need `before`. dx may be dy.
@@ -400,6 +416,9 @@ struct KernelTable {
   void (*pack_matmul)(KernelContext&, const PackMatmul&) noexcept;
   void (*pack_half)(KernelContext&, const PackHalf&) noexcept;
   void (*matmul_half)(KernelContext&, const MatmulHalf&) noexcept;
+  int64_t (*int8_size)(int64_t n, int64_t k) noexcept;
+  void (*pack_int8)(KernelContext&, const PackInt8&) noexcept;
+  void (*matmul_int8)(KernelContext&, const MatmulInt8&) noexcept;
   void (*activation)(KernelContext&, const ActivationApply&) noexcept;
   void (*activation_backward)(KernelContext&, const ActivationBackward&) noexcept;
   void (*column_sum)(KernelContext&, const ColumnSum&) noexcept;
@@ -432,6 +451,9 @@ struct KernelTable {
     f("pack_matmul", &KernelTable::pack_matmul);
     f("pack_half", &KernelTable::pack_half);
     f("matmul_half", &KernelTable::matmul_half);
+    f("int8_size", &KernelTable::int8_size);
+    f("pack_int8", &KernelTable::pack_int8);
+    f("matmul_int8", &KernelTable::matmul_int8);
     f("activation", &KernelTable::activation);
     f("activation_backward", &KernelTable::activation_backward);
     f("column_sum", &KernelTable::column_sum);
@@ -459,8 +481,8 @@ struct KernelTable {
   }
 };
 
-/// Instruction-set levels by CPU features, lowest first; each includes the ones before it.
-inline constexpr const char* kLevels[] = {"base", "avx2", "avx512", "avx512-bf16"};
+/// Instruction-set levels by CPU features, lowest first. A CPU may lack one (avx2-vnni) and have those behind it.
+inline constexpr const char* kLevels[] = {"base", "avx2", "avx2-vnni", "avx512", "avx512-vnni", "avx512-bf16"};
 
 /// The table for this CPU. ATTEND_ISA=<one of kLevels> in the environment lowers the level (never raises it).
 const KernelTable& cpu_kernels() noexcept;

@@ -44,6 +44,13 @@ Work elementwise(const char* operation, int64_t size, int arrays) {
   return {operation, {size}, 0, floats(size, arrays)};
 }
 
+Work packed_product(const char* role, const MatmulPacked& p, double bytes_of_b) {
+  return {role,
+          {p.m, p.n, p.k},
+          2 * number(p.m) * number(p.n) * number(p.k),
+          floats(p.m, p.k) + bytes_of_b * number(p.k) * number(p.n) + floats(p.m, p.n)};
+}
+
 }  // namespace
 
 Work work_of(const Matmul& p) noexcept {
@@ -63,12 +70,13 @@ Work work_of(const ActivationApply& p) noexcept { return elementwise("activation
 
 Work work_of(const PackHalf& p) noexcept { return {"pack_half", {p.k, p.n}, 0, 1.5 * floats(p.k, p.n)}; }
 
-Work work_of(const MatmulHalf& p) noexcept {
-  return {"matmul forward f16",
-          {p.m, p.n, p.k},
-          2 * number(p.m) * number(p.n) * number(p.k),
-          floats(p.m, p.k) + 0.5 * floats(p.k, p.n) + floats(p.m, p.n)};
+Work work_of(const MatmulHalf& p) noexcept { return packed_product("matmul forward f16", p, 2); }
+
+Work work_of(const PackInt8& p) noexcept {
+  return {"pack_int8", {p.k, p.n}, 0, (size_of(p.b_format) + 1) * number(p.k) * number(p.n)};
 }
+
+Work work_of(const MatmulInt8& p) noexcept { return packed_product("matmul forward int8", p, 1); }
 
 Work work_of(const ActivationBackward& p) noexcept { return elementwise("activation_backward", p.size, 3); }
 

@@ -21,6 +21,8 @@ Work work_of(const Matmul&) noexcept;
 Work work_of(const PackMatmul&) noexcept;
 Work work_of(const PackHalf&) noexcept;
 Work work_of(const MatmulHalf&) noexcept;
+Work work_of(const PackInt8&) noexcept;
+Work work_of(const MatmulInt8&) noexcept;
 Work work_of(const ActivationApply&) noexcept;
 Work work_of(const ActivationBackward&) noexcept;
 Work work_of(const ColumnSum&) noexcept;

@@ -34,7 +34,7 @@ inline void set_weight(kernels::Matmul& product, const Weight& weight, bool tran
   product.b_format = format_of(w.dtype());
   product.ldb = w.size(1);
   product.b_transposed = transposed;
-  if (transposed && weight.packed.defined() && weight.packed_for == product.product)
+  if (transposed && weight.panels == (product.product == kernels::Format::bf16 ? Panels::bf16 : Panels::f32))
     product.packed_b = f32(weight.packed, what);
 }
 

@@ -27,12 +27,25 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias, Activat
   const kernels::Format precision = Context::current().product();
   Tensor y = ops::result(x.shape().with_last(out), device);
   Tensor before = keep_before ? ops::result(y.shape(), device) : Tensor{};
-  if (weight.packed_half.defined() && precision == kernels::Format::f32 && !recording && in > 0) {
-    ops::run(device, &kernels::KernelTable::matmul_half,
-             kernels::MatmulHalf{rows, out, in, ops::f32(x, "linear: x"), in,
-                                 static_cast<const uint16_t*>(weight.packed_half.memory()), ops::f32(y, "linear: y"),
-                                 out, ops::f32(bias, "linear: bias"), activation});
-    return y;
+  if (!recording && in > 0) {
+    const kernels::MatmulPacked packed{.m = rows,
+                                       .n = out,
+                                       .k = in,
+                                       .a = ops::f32(x, "linear: x"),
+                                       .lda = in,
+                                       .packed_b = weight.packed.memory(),
+                                       .c = ops::f32(y, "linear: y"),
+                                       .ldc = out,
+                                       .bias = ops::f32(bias, "linear: bias"),
+                                       .activation = activation};
+    if (weight.panels == Panels::int8 && Context::current().precision() == Precision::int8) {
+      ops::run(device, &kernels::KernelTable::matmul_int8, kernels::MatmulInt8{packed});
+      return y;
+    }
+    if (weight.panels == Panels::f16 && precision == kernels::Format::f32) {
+      ops::run(device, &kernels::KernelTable::matmul_half, kernels::MatmulHalf{packed});
+      return y;
+    }
   }
   kernels::Matmul product{.m = rows,
                           .n = out,

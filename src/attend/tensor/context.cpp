@@ -48,12 +48,10 @@ ContextScope::ContextScope(Context& context) : previous_(current_context) { curr
 
 ContextScope::~ContextScope() { current_context = previous_; }
 
-ProductPrecision::ProductPrecision(DType precision) : previous_(Context::current().product_) {
-  if (precision != DType::f32 && precision != DType::bf16)
-    fail<Unsupported>("products are computed in f32 or bf16, not in {}", name_of(precision));
-  Context::current().product_ = precision == DType::bf16 ? kernels::Format::bf16 : kernels::Format::f32;
+ProductPrecision::ProductPrecision(Precision precision) : previous_(Context::current().precision_) {
+  Context::current().precision_ = precision;
 }
 
-ProductPrecision::~ProductPrecision() { Context::current().product_ = previous_; }
+ProductPrecision::~ProductPrecision() { Context::current().precision_ = previous_; }
 
 }  // namespace attend

@@ -3,6 +3,7 @@
 
 #include <attend/base/thread_pool.hpp>
 #include <attend/kernels/kernels.hpp>
+#include <attend/tensor/precision.hpp>
 #include <attend/tensor/profile.hpp>
 #include <attend/tensor/storage.hpp>
 
@@ -38,8 +39,12 @@ class Context {
   kernels::KernelContext& kernel_context() noexcept { return kernel_context_; }
   const std::shared_ptr<Allocator>& allocator(Device device = Device::cpu);
   Tape* tape() const noexcept { return tape_; }
-  /// In what precision matrix products take their factors: see ProductPrecision.
-  kernels::Format product() const noexcept { return product_; }
+  /// Of matrix products: see ProductPrecision.
+  Precision precision() const noexcept { return precision_; }
+  /// The format in which products without int8 panels take their factors.
+  kernels::Format product() const noexcept {
+    return precision_ == Precision::bf16 ? kernels::Format::bf16 : kernels::Format::f32;
+  }
   Profile* profile() const noexcept { return profile_; }
 
   /// Runs one kernel: run(device, &kernels::KernelTable::norm, kernels::Norm{…}). All kernels are called through here.
@@ -67,7 +72,7 @@ class Context {
   std::shared_ptr<Allocator> allocator_;
   std::shared_ptr<Allocator> fake_allocator_;
   Tape* tape_ = nullptr;
-  kernels::Format product_ = kernels::Format::f32;
+  Precision precision_ = Precision::f32;
   Profile* profile_ = nullptr;
 };
 
@@ -81,21 +86,6 @@ class ContextScope {
 
  private:
   Context* previous_;
-};
-
-/// Inside this block matrix products and attention round their factors to `precision` (f32 or bf16) and add in f32:
-///   ProductPrecision precision(DType::bf16);
-/// Weights, activations, gradients and everything between products stay f32. An operation's backward step uses the
-/// precision of its forward step, wherever it runs.
-class ProductPrecision {
- public:
-  explicit ProductPrecision(DType precision);
-  ~ProductPrecision();
-  ProductPrecision(const ProductPrecision&) = delete;
-  ProductPrecision& operator=(const ProductPrecision&) = delete;
-
- private:
-  kernels::Format previous_;
 };
 
 }  // namespace attend

@@ -20,7 +20,7 @@ Tensor recompute(const std::function<Tensor()>& first, std::function<Tensor()> a
     NoTape pause;
     result = result.view(result.shape());  // a tensor of its own, even if `first` gave an input back
   }
-  const DType precision = Context::current().product() == kernels::Format::bf16 ? DType::bf16 : DType::f32;
+  const Precision precision = Context::current().precision();
   Tape::record({&result}, [again = std::move(again), precision, id = result.id()](Backward& backward) {
     Tensor gradient = backward.take(id);  // so that the next step finds it unshared, as without us
     const ProductPrecision as_then(precision);

@@ -6,13 +6,15 @@
 
 namespace attend {
 
+/// Of a packed weight: in which numbers it lies, and so which products can use it. f16: those in f32, where f16 holds
+/// every number exactly.
+enum class Panels : uint8_t { none, f32, bf16, f16, int8 };
+
 /// A Linear's weight [out, in], f32, bf16 or f16. Training uses `tensor` alone; inference packs once and keeps both.
 struct Weight {
   Tensor tensor;
-  // Panels of this machine's matrix product, at most one of the two; stale once `tensor` changes.
-  Tensor packed;
-  Tensor packed_half;  ///< f16 for products in f32, where that holds every number exactly
-  kernels::Format packed_for = kernels::Format::f32;  ///< the precision of the products that can use `packed`
+  Tensor packed;  ///< panels of this machine's matrix product; stale once `tensor` changes
+  Panels panels = Panels::none;
 
   Weight() = default;
   Weight(Tensor values) : tensor(std::move(values)) {}  // NOLINT: a tensor is a weight
@@ -21,7 +23,15 @@ struct Weight {
   const Shape& shape() const noexcept { return tensor.shape(); }
   /// Packs for the current context's kernels and precision of products.
   void pack();
-  void unpack() { packed = packed_half = {}; }
+  void unpack() {
+    packed = {};
+    panels = Panels::none;
+  }
+
+ private:
+  bool pack_int8();
+  bool pack_half();
+  void pack_floats();
 };
 
 }  // namespace attend

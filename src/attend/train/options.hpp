@@ -2,6 +2,7 @@
 #pragma once
 
 #include <attend/models/transformer.hpp>
+#include <attend/tensor/precision.hpp>
 #include <attend/train/optimiser.hpp>
 #include <attend/train/schedule.hpp>
 
@@ -9,15 +10,6 @@
 #include <vector>
 
 namespace attend {
-
-/// Of matrix products in training: f32, or factors rounded to bf16 with sums in f32. Weights, gradients and the
-/// optimiser are f32 in both, so no loss scaling is needed.
-enum class Precision : uint8_t { f32, bf16 };
-
-constexpr auto enum_names(Precision) {
-  return std::to_array<EnumName<Precision>>({{Precision::f32, "f32"}, {Precision::bf16, "bf16"}});
-}
-constexpr DType dtype_of(Precision precision) { return precision == Precision::bf16 ? DType::bf16 : DType::f32; }
 
 /// The shape of a new encoder–decoder, written as a Marian folder.
 struct ModelOptions {
@@ -179,8 +171,8 @@ struct TrainOptions {
     f("accumulation", self.accumulation,
       Doc{.en = "batches of a step", .ko = "한 스텝의 배치 수", .min = 1, .max = 4096});
     f("precision", self.precision,
-      Doc{.en = "of matrix products: bf16 is about 1.8 times as fast on CPUs that have it",
-          .ko = "행렬 곱의 정밀도. bf16을 지원하는 CPU에서는 약 1.8배 빠름"});
+      Doc{.en = "of matrix products, f32 or bf16, which is about 1.8 times as fast on CPUs that have it",
+          .ko = "행렬 곱의 정밀도, f32 또는 bf16. bf16을 지원하는 CPU에서는 약 1.8배 빠름"});
     f("recompute", self.recompute,
       Doc{.en = "run each block again in the backward pass: less memory, more time, the same weights",
           .ko = "역전파 때 각 블록을 다시 계산. 메모리는 줄고 시간은 늘며 가중치는 그대로"});

@@ -134,7 +134,7 @@ class Run {
       batches.push_back(*batches_->next());
       targets += batches.back().target_tokens();
     }
-    const ProductPrecision precision(dtype_of(options_.precision));
+    const ProductPrecision precision(options_.precision);
     Gradients gradients;
     double loss = 0;
     for (size_t i = 0; i < batches.size(); ++i) {
@@ -331,6 +331,8 @@ class Run {
 }  // namespace
 
 TrainReport train_translator(const TrainOptions& options, const TrainHooks& hooks, bool resume) {
+  if (options.precision == Precision::int8)
+    fail<ConfigError>("train: int8 is for finished models; precision is f32 or bf16");
   return Run(options, hooks, resume).run();
 }
 

@@ -6,12 +6,20 @@ namespace attend::kernels::ATTEND_LEVEL {
 extern const KernelTable table;
 const KernelTable table = {
     .level = ATTEND_LEVEL_NAME,
+#if ATTEND_VNNI
+    .int8_size = int8_size,
+    .pack_int8 = pack_int8,
+    .matmul_int8 = matmul_int8,
+#else
     .matmul = matmul,
     .packed_size = packed_size,
     .pack_matmul = pack_matmul,
 #if !ATTEND_BF16
     .pack_half = pack_half,
     .matmul_half = matmul_half,
+    .int8_size = int8_size,
+    .pack_int8 = pack_int8,
+    .matmul_int8 = matmul_int8,
     .activation = activation,
     .activation_backward = activation_backward,
     .column_sum = column_sum,
@@ -39,6 +47,7 @@ const KernelTable table = {
     .read_memory = read_memory,
 #endif
     .multiply_add = multiply_add,
+#endif
 };
 
 }  // namespace attend::kernels::ATTEND_LEVEL
