@@ -149,6 +149,29 @@ TEST_CASE("matmul reads B in 16-bit formats with the bits of its widened numbers
       }
 }
 
+TEST_CASE("blocks of the depth may be tasks of their own: with two and four threads, and the same bits as with one") {
+  for (const auto& [m, n, k] : {std::tuple<int64_t, int64_t, int64_t>{70, 90, 2000}, {64, 64, 1024}, {101, 33, 4099}})
+    for (Format precision : {Format::f32, Format::bf16})
+      for (int form = 0; form < 8; ++form) {
+        const Product product(m, n, k, form & 1, form & 2);
+        const Floats bias = random_floats(n, 6), before = random_floats(m * n, 7);
+        for (const KernelTable* table : levels()) {
+          INFO("level " << std::string(table->level) << " m " << m << " k " << k << " form " << form);
+          const auto with = [&](int threads) {
+            Floats c = before;
+            Matmul p = product.args(c, n);
+            p.product = precision;
+            p.accumulate = form & 4;
+            if (!p.accumulate) p.bias = bias.data(), p.activation = Activation::gelu;
+            table->matmul(machine(*table, threads), p);
+            return c;
+          };
+          const Floats alone = with(1);
+          for (int threads : {2, 3, 4, 8}) CHECK(same_bits(with(threads), alone));
+        }
+      }
+}
+
 TEST_CASE("every entry of a level is filled and knows where it comes from") {
   for (const KernelTable* table : levels()) {
     INFO("level " << std::string(table->level));

@@ -17,6 +17,7 @@ constexpr int64_t kTasks = 32, kMaxPanels = 6;  // aim for so many tasks, of so 
 constexpr int64_t kFewPanels = 3 * kTasks;  // fewer: a task has too few panels to hide the reading of the other side
 constexpr int64_t kBlockFloats = 3 << 17;   // both sides of a block that a second-level cache holds, 1.5 MB
 constexpr int64_t kPartLanes = 64;          // of a side that is packed in parts of the depth
+constexpr int64_t kSumFloats = 1 << 18;  // of C at most where blocks of the depth are tasks; their sums: four of these
 
 // What comes after the product in the tile itself: bias and none or relu, the usual epilogues.
 struct Epilogue {
@@ -179,21 +180,8 @@ class Product {
  public:
   static constexpr int per = kPerLane<product>;
 
-  Product(KernelContext& context, const Matmul& p)
-      : p_(p),
-        pool_(*context.pool),
-        scratch_(*context.scratch),
-        row_panels_(divide_up(p.m, kTileRows)),
-        column_panels_(divide_up(p.n, kTileColumns)),
-        k_(divide_up(p.k, per)),
-        depth_(depth_of_block(k_)),
-        pack_b_panels_(pack_b_of<product>(p.b_format)),
-        few_rows_(p.b_transposed && p.packed_b == nullptr && p.m <= kFewRows && column_panels_ > row_panels_
-                      ? few_rows_of<product>(p.m, p.b_format, std::make_integer_sequence<int, kFewRows>{})
-                      : nullptr),
-        simple_end_(has_simple_end(p)),
-        inline_(p.m * p.n * p.k < kSmall) {
-    scratch_.reserve(pool_.threads() + 1);
+  Product(KernelContext& context, const Matmul& p) : Product(context, p, context.pool->threads(), false) {
+    scratch_.reserve(sums_slot() + 1);
   }
 
   void run() {
@@ -201,8 +189,11 @@ class Product {
     // Few panels share nothing between tasks but the packed side: with one block of the depth after the other it stays
     // in the second-level cache, and C, which is small then, takes the sums.
     const int64_t range = larger(row_panels_, column_panels_) < kFewPanels ? depth_ : k_;
-    const bool both = p_.packed_b == nullptr && range == depth_ && row_panels_ > 1 && column_panels_ > 1 &&
-                      (row_panels_ * kTileRows + column_panels_ * kTileColumns) * depth_ <= kBlockFloats;
+    const bool unpacked = p_.packed_b == nullptr && range == depth_ && row_panels_ > 1 && column_panels_ > 1;
+    if (unpacked && !inline_ && pool_.threads() > 1 && blocks() % pool_.threads() == 0 && p_.m * p_.n <= kSumFloats)
+      return blocks_as_tasks();
+    const bool both =
+        unpacked && !inside_task_ && (row_panels_ * kTileRows + column_panels_ * kTileColumns) * depth_ <= kBlockFloats;
     for (int64_t l = 0; l < k_; l += range) {
       const int64_t end = smaller(l + range, k_);
       if (both) {
@@ -216,6 +207,28 @@ class Product {
   }
 
  private:
+  // `shared_slot`: of the scratch memory, for the packed side. Inside a task everything is done by its own thread.
+  Product(KernelContext& context, const Matmul& p, int shared_slot, bool inside_task)
+      : context_(context),
+        p_(p),
+        pool_(*context.pool),
+        scratch_(*context.scratch),
+        row_panels_(divide_up(p.m, kTileRows)),
+        column_panels_(divide_up(p.n, kTileColumns)),
+        k_(divide_up(p.k, per)),
+        depth_(depth_of_block(k_)),
+        pack_b_panels_(pack_b_of<product>(p.b_format)),
+        few_rows_(p.b_transposed && p.packed_b == nullptr && p.m <= kFewRows && column_panels_ > row_panels_
+                      ? few_rows_of<product>(p.m, p.b_format, std::make_integer_sequence<int, kFewRows>{})
+                      : nullptr),
+        simple_end_(has_simple_end(p)),
+        shared_slot_(shared_slot),
+        inside_task_(inside_task),
+        inline_(inside_task || p.m * p.n * p.k < kSmall) {}
+
+  int sums_slot() const { return 2 * pool_.threads() + 1; }
+  int64_t blocks() const { return divide_up(k_, depth_); }
+
   // parallel_for over `count` panels, `grain` at a time, unless the product is too small for it.
   template <class Body>
   void over_panels(int64_t count, int64_t grain, const Body& body) {
@@ -234,13 +247,16 @@ class Product {
 
   int64_t numbers_of(int64_t begin, int64_t depth) const { return smaller(depth * per, p_.k - begin * per); }
 
+  // op(A) from its row `row` and number `l` on.
+  const float* a_at(int64_t row, int64_t l) const {
+    return p_.a_transposed ? p_.a + l * p_.lda + row : p_.a + row * p_.lda + l;
+  }
+
   // The panels [panel, end) of A, kTileRows·stride floats apart.
   void pack_a(int64_t panel, int64_t end, int64_t begin, int64_t depth, float* to, int64_t stride,
               int64_t at = 0) const {
-    const int64_t row = panel * kTileRows, l = begin * per;
-    const float* from = p_.a_transposed ? p_.a + l * p_.lda + row : p_.a + row * p_.lda + l;
-    pack_a_panels<product>(from, p_.lda, p_.a_transposed, rows_of(panel, end), numbers_of(begin, depth), to,
-                           kTileRows * stride, at);
+    pack_a_panels<product>(a_at(panel * kTileRows, begin * per), p_.lda, p_.a_transposed, rows_of(panel, end),
+                           numbers_of(begin, depth), to, kTileRows * stride, at);
   }
 
   // The panels [panel, end) of B, kTileColumns·stride floats apart.
@@ -255,11 +271,50 @@ class Product {
     return static_cast<float*>(scratch_.get(slot, static_cast<size_t>(floats) * sizeof(float)));
   }
 
+  // Both sides small and enough blocks of the depth: each is a task that packs for itself, so that nothing packed goes
+  // from one core's cache to another's. The sums of the blocks are added in their order, as everywhere.
+  void blocks_as_tasks() {
+    const int64_t size = p_.m * p_.n, at_once = 4 * kSumFloats / size / pool_.threads() * pool_.threads();
+    const int64_t wave = smaller(blocks(), larger(at_once, pool_.threads()));
+    float* const sums = memory(sums_slot(), wave * size);
+    for (int64_t first = 0; first < blocks(); first += wave) {
+      const int64_t count = smaller(wave, blocks() - first);
+      parallel_for(pool_, count, 1, [&](int64_t begin, int64_t end, int worker) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t l = (first + i) * depth_;
+          Matmul block = p_;
+          block.k = numbers_of(l, smaller(depth_, k_ - l));
+          block.a = a_at(0, l * per);
+          block.b = number_at(p_.b, p_.ldb, p_.b_transposed, p_.b_format, l * per, 0);
+          block.c = sums + i * size;
+          block.ldc = p_.n;
+          block.accumulate = false;
+          block.bias = nullptr;
+          block.activation = Activation::none;
+          block.before = nullptr;
+          Product(context_, block, pool_.threads() + 1 + worker, true).run();
+        }
+      });
+      const bool accumulate = first > 0 || p_.accumulate, last = first + count == blocks();
+      parallel_for(pool_, p_.m, larger(1, 16384 / p_.n), [&](int64_t begin, int64_t end, int) {
+        for (int64_t row = begin; row < end; ++row)
+          for_vectors(0, p_.n, [&](int64_t j, auto n) {
+            float* c = p_.c + row * p_.ldc + j;
+            const float* sum = sums + row * p_.n + j;
+            Vec total = accumulate ? load(c, n) + load(sum, n) : load(sum, n);
+            for (int64_t i = 1; i < count; ++i) total += load(sum + i * size, n);
+            store(c, total, n);
+          });
+        if (last) finish(p_, begin, 0, end - begin, p_.n);
+      });
+    }
+  }
+
   // One block of the depth with both sides small: both are packed first, then the tiles are the tasks. What lies along
   // the depth is packed in parts of it, so that memory is read in its order.
   void share_both(int64_t from, int64_t to) {
     const int64_t depth = to - from, parts = divide_up(depth, kPartLanes);
-    float* const a = memory(pool_.threads(), (row_panels_ * kTileRows + column_panels_ * kTileColumns) * depth);
+    float* const a = memory(shared_slot_, (row_panels_ * kTileRows + column_panels_ * kTileColumns) * depth);
     float* const b = a + row_panels_ * kTileRows * depth;
     const int64_t units_a = p_.a_transposed ? parts : row_panels_, units_b = p_.b_transposed ? column_panels_ : parts;
     over_panels(units_a + units_b, 1, [&](int64_t begin, int64_t end, int) {
@@ -290,7 +345,7 @@ class Product {
       const int64_t last = smaller(first + chunk, row_panels_);
       const float* shared = p_.a + from;
       if (!as_it_lies) {
-        float* packed = memory(pool_.threads(), (last - first) * kTileRows * length);
+        float* packed = memory(shared_slot_, (last - first) * kTileRows * length);
         over_panels(last - first, packing_grain(kTileRows * length), [&](int64_t begin, int64_t end, int) {
           pack_a(first + begin, first + end, from, length, packed + begin * kTileRows * length, length);
         });
@@ -331,7 +386,7 @@ class Product {
       if (p_.packed_b != nullptr) {
         shared = {p_.packed_b + from * kTileColumns, kTileColumns * k_, kTileColumns};
       } else {
-        float* packed = memory(pool_.threads(), (last - first) * kTileColumns * length);
+        float* packed = memory(shared_slot_, (last - first) * kTileColumns * length);
         over_panels(last - first, packing_grain(kTileColumns * length), [&](int64_t begin, int64_t end, int) {
           pack_b(first + begin, first + end, from, length, packed + begin * kTileColumns * length, length);
         });
@@ -415,13 +470,16 @@ class Product {
       });
   }
 
+  KernelContext& context_;
   const Matmul& p_;
   ThreadPool& pool_;
   Scratch& scratch_;
   const int64_t row_panels_, column_panels_, k_, depth_;
   const PackB pack_b_panels_;
   const FewRows few_rows_;
-  const bool simple_end_, inline_;
+  const bool simple_end_;
+  const int shared_slot_;
+  const bool inside_task_, inline_;
 };
 
 // A product over nothing: zeros and what comes after.
