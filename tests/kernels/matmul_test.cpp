@@ -150,7 +150,8 @@ TEST_CASE("matmul reads B in 16-bit formats with the bits of its widened numbers
 }
 
 TEST_CASE("blocks of the depth may be tasks of their own: with two and four threads, and the same bits as with one") {
-  for (const auto& [m, n, k] : {std::tuple<int64_t, int64_t, int64_t>{70, 90, 2000}, {64, 64, 1024}, {101, 33, 4099}})
+  for (const auto& [m, n, k] :
+       {std::tuple<int64_t, int64_t, int64_t>{70, 90, 2000}, {64, 64, 1024}, {101, 33, 4099}, {20, 40, 50257}})
     for (Format precision : {Format::f32, Format::bf16})
       for (int form = 0; form < 8; ++form) {
         const Product product(m, n, k, form & 1, form & 2);

@@ -190,7 +190,7 @@ class Product {
     // in the second-level cache, and C, which is small then, takes the sums.
     const int64_t range = larger(row_panels_, column_panels_) < kFewPanels ? depth_ : k_;
     const bool unpacked = p_.packed_b == nullptr && range == depth_ && row_panels_ > 1 && column_panels_ > 1;
-    if (unpacked && !inline_ && pool_.threads() > 1 && blocks() % pool_.threads() == 0 && p_.m * p_.n <= kSumFloats)
+    if (unpacked && !inline_ && p_.m * p_.n <= kSumFloats && blocks_keep_busy(pool_.threads()))
       return blocks_as_tasks();
     const bool both =
         unpacked && !inside_task_ && (row_panels_ * kTileRows + column_panels_ * kTileColumns) * depth_ <= kBlockFloats;
@@ -228,6 +228,10 @@ class Product {
 
   int sums_slot() const { return 2 * pool_.threads() + 1; }
   int64_t blocks() const { return divide_up(k_, depth_); }
+  // Whether tasks of one block each leave no thread idle, or only one round of many.
+  bool blocks_keep_busy(int threads) const {
+    return threads > 1 && (blocks() % threads == 0 || blocks() >= 16 * threads);
+  }
 
   // parallel_for over `count` panels, `grain` at a time, unless the product is too small for it.
   template <class Body>
