@@ -54,6 +54,22 @@ TEST_CASE("TSV by number, with and without a header") {
   CHECK(read("", {.header = true}).empty());
 }
 
+TEST_CASE("only lines with one of some texts") {
+  const std::string text = "en\tko\tfrom\na\t가\tx:one\nb\t나\ty:two\nc\t다\tx:three\n";
+  PairCounts counts;
+  CHECK(read(text, {.header = true, .only = {"x:"}}, &counts) == Pairs{{"a", "가"}, {"c", "다"}});
+  CHECK(counts.others == 1);
+  CHECK(counts.pairs == 2);
+  CHECK(read(text, {.source = "en", .target = "ko", .only = {"two", "three"}}) == Pairs{{"b", "나"}, {"c", "다"}});
+  CHECK(read(text, {.header = true, .only = {"four"}}).empty());
+  CHECK(read("{\"en\":\"a\",\"ko\":\"가\",\"from\":\"x\"}\n{\"en\":\"b\",\"ko\":\"나\"}\n",
+             {.format = PairFormat::jsonl, .source = "en", .target = "ko", .only = {"\"from\":\"x\""}}) ==
+        Pairs{{"a", "가"}});
+  // Lines that do not count are not looked at.
+  CHECK(read("a\t가\tx\nbroken\n", {.only = {"x"}}, &counts) == Pairs{{"a", "가"}});
+  CHECK(counts.bad == 0);
+}
+
 TEST_CASE("TSV by name") {
   CHECK(read("en\tko\tsource\na\t가\tx\n", {.source = "en", .target = "ko"}) == Pairs{{"a", "가"}});
   CHECK(read("\xef\xbb\xbfko\ten\n가\ta\n", {.source = "en", .target = "ko"}) == Pairs{{"a", "가"}});

@@ -37,6 +37,7 @@ std::string fingerprint_of(const fs::path& path, const TextEncoder& encoder, con
   // The name decides the format where that is automatic.
   hash.add(pairs.format == PairFormat::automatic ? path.filename().string() : "");
   for (const auto& text : {pairs.source, pairs.target}) hash.add(text);
+  for (const auto& text : pairs.only) hash.add(text);
   hash.add(fmt::format("{} {} {} {} {} {} {}", static_cast<int>(pairs.format), pairs.header,
                        static_cast<int>(pairs.on_bad), pairs.max_line_bytes, options.max_tokens, options.max_ratio,
                        encoder.vocab_size));

@@ -154,11 +154,20 @@ bool PairReader::parse(std::string_view line, Pair& pair, std::string& problem) 
          Json::find(object, json_->target_keys, options_.target, pair.target, problem);
 }
 
+bool PairReader::counts_as_line(std::string_view line) const {
+  return options_.only.empty() ||
+         std::ranges::any_of(options_.only, [&](const std::string& text) { return line.find(text) != line.npos; });
+}
+
 bool PairReader::next(Pair& pair) {
   std::string_view line;
   while (lines_.next(line)) {
     if (line.empty()) {
       ++counts_.empty;
+      continue;
+    }
+    if (!counts_as_line(line)) {
+      ++counts_.others;
       continue;
     }
     std::string problem;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace attend {
 
@@ -22,6 +23,8 @@ struct PairOptions {
   std::string target = "2";
   /// TSV: the first line is a header even though columns are given by number.
   bool header = false;
+  /// Not empty: only lines that contain one of these texts count, for files that name the origin of each line.
+  std::vector<std::string> only;
   /// What to do with a line that has another number of columns than the first one, is not valid UTF-8, not the JSON
   /// asked for, or longer than `max_line_bytes`. Lines beyond 64 MiB are always an error.
   OnBad on_bad = OnBad::error;
@@ -31,6 +34,7 @@ struct PairOptions {
 struct PairCounts {
   int64_t pairs = 0;      ///< given out
   int64_t empty = 0;      ///< skipped: a side without a visible character
+  int64_t others = 0;     ///< skipped: see PairOptions::only
   int64_t bad = 0;        ///< skipped: see OnBad
   std::string first_bad;  ///< "FILE:LINE: …" of the first of them
 };
@@ -58,6 +62,7 @@ class PairReader {
   struct Json;
 
   void read_header();
+  bool counts_as_line(std::string_view line) const;
   bool split(std::string_view line, Pair& pair, std::string& problem);
   bool parse(std::string_view line, Pair& pair, std::string& problem);
 

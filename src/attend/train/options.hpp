@@ -58,6 +58,7 @@ struct PairFile {
   std::string path;
   std::string source = "1", target = "2";
   bool header = false;
+  std::vector<std::string> only;
   bool optional = false;
   double weight = 1;
 
@@ -68,6 +69,9 @@ struct PairFile {
     f("target", self.target,
       Doc{.en = "column number, name or JSON key of the target", .ko = "번역문 열 번호, 이름 또는 JSON 키"});
     f("header", self.header, Doc{.en = "the first line names the columns", .ko = "첫 줄이 열 이름임"});
+    f("only", self.only,
+      Doc{.en = "lines that contain one of these texts, for files that name each line's origin; empty: all",
+          .ko = "이 가운데 하나를 담은 줄만. 줄마다 출처를 적은 파일에 씀. 비우면 모든 줄"});
     f("optional", self.optional, Doc{.en = "skip the file where it does not exist", .ko = "파일이 없으면 건너뜀"});
     f("weight", self.weight, Doc{.en = "share of the examples drawn from it", .ko = "뽑을 비중", .min = 0});
   }

@@ -19,6 +19,7 @@ PairOptions pair_options(const PairFile& file, const DataOptions& data) {
   return {.source = file.source,
           .target = file.target,
           .header = file.header,
+          .only = file.only,
           .on_bad = data.skip_bad_lines ? OnBad::skip : OnBad::error};
 }
 
