@@ -286,16 +286,19 @@ class Product {
       parallel_for(pool_, count, 1, [&](int64_t begin, int64_t end, int worker) {
         for (int64_t i = begin; i < end; ++i) {
           const int64_t l = (first + i) * depth_;
-          Matmul block = p_;
-          block.k = numbers_of(l, smaller(depth_, k_ - l));
-          block.a = a_at(0, l * per);
-          block.b = number_at(p_.b, p_.ldb, p_.b_transposed, p_.b_format, l * per, 0);
-          block.c = sums + i * size;
-          block.ldc = p_.n;
-          block.accumulate = false;
-          block.bias = nullptr;
-          block.activation = Activation::none;
-          block.before = nullptr;
+          const Matmul block{.m = p_.m,
+                             .n = p_.n,
+                             .k = numbers_of(l, smaller(depth_, k_ - l)),
+                             .a = a_at(0, l * per),
+                             .lda = p_.lda,
+                             .a_transposed = p_.a_transposed,
+                             .b = number_at(p_.b, p_.ldb, p_.b_transposed, p_.b_format, l * per, 0),
+                             .ldb = p_.ldb,
+                             .b_transposed = p_.b_transposed,
+                             .c = sums + i * size,
+                             .ldc = p_.n,
+                             .product = p_.product,
+                             .b_format = p_.b_format};
           Product(context_, block, pool_.threads() + 1 + worker, true).run();
         }
       });

@@ -34,26 +34,12 @@ struct HalfPanels {
     pack_rows<0>(a, lda, rows, k, to, rows, false);
   }
 
-  template <int rows, int vectors>
-  ATTEND_INLINE void multiply(int64_t depth, const float* a, const F16* const (&b)[vectors],
-                              Vec (&total)[rows][vectors]) {
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 8
-      for (int v = 0; v < vectors; ++v) total[r][v] = Vec{};
-#pragma GCC unroll 2
-    for (int64_t l = 0; l < depth; ++l) {
-      Vec columns[vectors];
-#pragma GCC unroll 8
-      for (int v = 0; v < vectors; ++v) columns[v] = load(b[v] + l * kTileColumns);
-#pragma GCC unroll 16
-      for (int r = 0; r < rows; ++r) {
-        const Vec factor = splat(a[l * rows + r]);
-#pragma GCC unroll 8
-        for (int v = 0; v < vectors; ++v) total[r][v] = fma(factor, columns[v], total[r][v]);
-      }
-    }
-  }
+  using Vector = Vec;
+  ATTEND_INLINE Vec first(const F16*) { return Vec{}; }
+  ATTEND_INLINE Vec column(const F16* b) { return load(b); }
+  ATTEND_INLINE Vec factor(float a) { return splat(a); }
+  ATTEND_INLINE Vec add(Vec a, Vec b, Vec sum) { return fma(a, b, sum); }
+  ATTEND_INLINE Vec finish(Vec sum, const float*, const F16*) { return sum; }
 };
 
 // A panel of `columns` columns, from B as [n, k]; false if f16 does not hold its numbers exactly.

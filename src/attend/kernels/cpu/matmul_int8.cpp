@@ -25,33 +25,30 @@ ATTEND_INLINE Int dot_of_four(Int a, Int b, Int total) {
   return reinterpret_cast<Int>(_mm256_dpbusd_avx_epi32(reinterpret_cast<__m256i>(total), reinterpret_cast<__m256i>(a),
                                                        reinterpret_cast<__m256i>(b)));
 }
+#else
 // Without the instruction: even and odd bytes as numbers of 16 bits, whose products cannot overflow. (The products of
 // bytes that these levels have are added in 16 bits, which can.)
-#elif ATTEND_LEVEL_avx512
-ATTEND_INLINE Int dot_of_four(Int a, Int b, Int total) {
-  const __m512i x = reinterpret_cast<__m512i>(a), y = reinterpret_cast<__m512i>(b);
-  const __m512i even =
-      _mm512_madd_epi16(_mm512_and_si512(x, _mm512_set1_epi16(255)), _mm512_srai_epi16(_mm512_slli_epi16(y, 8), 8));
-  const __m512i odd = _mm512_madd_epi16(_mm512_srli_epi16(x, 8), _mm512_srai_epi16(y, 8));
-  return total + reinterpret_cast<Int>(even) + reinterpret_cast<Int>(odd);
-}
+typedef int16_t Short __attribute__((vector_size(4 * kLanes), may_alias));
+typedef uint16_t Ushort __attribute__((vector_size(4 * kLanes), may_alias));
+
+/// Σ of the two products of 16-bit numbers in each lane.
+ATTEND_INLINE Int sum_of_pair(Short x, Short y) {
+#if ATTEND_LEVEL_avx512
+  return reinterpret_cast<Int>(_mm512_madd_epi16(reinterpret_cast<__m512i>(x), reinterpret_cast<__m512i>(y)));
 #elif ATTEND_LEVEL_avx2
-ATTEND_INLINE Int dot_of_four(Int a, Int b, Int total) {
-  const __m256i x = reinterpret_cast<__m256i>(a), y = reinterpret_cast<__m256i>(b);
-  const __m256i even =
-      _mm256_madd_epi16(_mm256_and_si256(x, _mm256_set1_epi16(255)), _mm256_srai_epi16(_mm256_slli_epi16(y, 8), 8));
-  const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(x, 8), _mm256_srai_epi16(y, 8));
-  return total + reinterpret_cast<Int>(even) + reinterpret_cast<Int>(odd);
-}
+  return reinterpret_cast<Int>(_mm256_madd_epi16(reinterpret_cast<__m256i>(x), reinterpret_cast<__m256i>(y)));
 #else
+  const auto low = [](Short pair) { return reinterpret_cast<Int>(reinterpret_cast<Uint>(pair) << 16) >> 16; };
+  const auto high = [](Short pair) { return reinterpret_cast<Int>(pair) >> 16; };
+  return low(x) * low(y) + high(x) * high(y);
+#endif
+}
+
 ATTEND_INLINE Int dot_of_four(Int a, Int b, Int total) {
-#pragma GCC unroll 4
-  for (int byte = 0; byte < 4; ++byte) {
-    const Int x = (a >> (8 * byte)) & 255;
-    const Int y = reinterpret_cast<Int>(reinterpret_cast<Uint>(b) << (24 - 8 * byte)) >> 24;
-    total += x * y;
-  }
-  return total;
+  const Short even_b = reinterpret_cast<Short>(reinterpret_cast<Ushort>(b) << 8) >> 8;
+  const Short odd_a = reinterpret_cast<Short>(reinterpret_cast<Ushort>(a) >> 8);
+  return total + sum_of_pair(reinterpret_cast<Short>(a) & 255, even_b) +
+         sum_of_pair(odd_a, reinterpret_cast<Short>(b) >> 8);
 }
 #endif
 
@@ -112,33 +109,14 @@ struct Int8Panels {
     }
   }
 
-  template <int rows, int vectors>
-  ATTEND_INLINE void multiply(int64_t depth, const int32_t* a, const int32_t* const (&b)[vectors],
-                              Vec (&total)[rows][vectors]) {
-    Int sums[rows][vectors];
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 8
-      for (int v = 0; v < vectors; ++v) sums[r][v] = load_int(b[v] + depth * kTileColumns);
-#pragma GCC unroll 2
-    for (int64_t l = 0; l < depth; ++l) {
-      Int columns[vectors];
-#pragma GCC unroll 8
-      for (int v = 0; v < vectors; ++v) columns[v] = load_int(b[v] + l * kTileColumns);
-#pragma GCC unroll 16
-      for (int r = 0; r < rows; ++r) {
-        const Int factor = splat_int(a[l * rows + r]);
-#pragma GCC unroll 8
-        for (int v = 0; v < vectors; ++v) sums[r][v] = dot_of_four(factor, columns[v], sums[r][v]);
-      }
-    }
-    const auto floats = [](const int32_t* lanes) { return reinterpret_cast<const float*>(lanes); };
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 8
-      for (int v = 0; v < vectors; ++v)
-        total[r][v] = to_float(sums[r][v]) *
-                      (load(floats(b[v] + (depth + 1) * kTileColumns)) * splat(floats(a + depth * rows)[r]));
+  using Vector = Int;
+  ATTEND_INLINE Int first(const int32_t* column_end) { return load_int(column_end); }
+  ATTEND_INLINE Int column(const int32_t* b) { return load_int(b); }
+  ATTEND_INLINE Int factor(int32_t a) { return splat_int(a); }
+  ATTEND_INLINE Int add(Int a, Int b, Int sum) { return dot_of_four(a, b, sum); }
+  ATTEND_INLINE Vec finish(Int sum, const int32_t* row_end, const int32_t* column_end) {
+    const Vec column_scales = load(reinterpret_cast<const float*>(column_end + kTileColumns));
+    return to_float(sum) * (column_scales * splat(*reinterpret_cast<const float*>(row_end)));
   }
 };
 

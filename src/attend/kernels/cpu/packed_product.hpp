@@ -8,7 +8,10 @@
 //   lanes(k)                     steps of the tile for k numbers
 //   depth(lanes)                 how many of them are one block
 //   pack(a, lda, rows, k, to)    rows of A become a panel
-//   multiply<rows, vectors>(depth, a, b, totals)   b: kTileVectors vectors to a panel
+//   Vector                       of a tile: sums, a vector of B, a number of A in all lanes
+//   first(column_end)            what sums start with; column_end: behind the block, where the lanes of kColumnEnd
+//   begin column(b), factor(a)         what lies at b and a add(factor, column, sum)     sum + factor·column
+//   finish(sum, row_end, column_end)   the products in f32; row_end: the row's lane of kRowEnd
 #pragma once
 
 #include "attend/base/thread_pool.hpp"
@@ -38,14 +41,29 @@ void packed_tile(int64_t depth, const typename Panels::A* a, const typename Pane
   const typename Panels::B* columns[vectors];
 #pragma GCC unroll 8
   for (int v = 0; v < vectors; ++v) columns[v] = b + v / kTileVectors * stride + v % kTileVectors * kLanes;
-  Vec total[rows][vectors];
-  Panels::multiply(depth, a, columns, total);
+  typename Panels::Vector sums[rows][vectors];
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) sums[r][v] = Panels::first(columns[v] + depth * kTileColumns);
+#pragma GCC unroll 2
+  for (int64_t l = 0; l < depth; ++l) {
+    typename Panels::Vector here[vectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) here[v] = Panels::column(columns[v] + l * kTileColumns);
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) {
+      const typename Panels::Vector factor = Panels::factor(a[l * rows + r]);
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) sums[r][v] = Panels::add(factor, here[v], sums[r][v]);
+    }
+  }
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) {
       float* at = c + r * ldc + v * kLanes;
-      Vec x = total[r][v];
+      Vec x = Panels::finish(sums[r][v], a + depth * rows + r, columns[v] + depth * kTileColumns);
       if (after.accumulate) x = load(at) + x;
       if (after.bias != nullptr) x += load(after.bias + v * kLanes);
       if (after.relu) x = activate<Activation::relu>(x);
