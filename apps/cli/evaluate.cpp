@@ -35,9 +35,7 @@ struct EvaluateFlags {
     f("header", self.header, Doc{.en = "the first line names the columns", .ko = "첫 줄은 열 이름"});
     f("tokenize", self.tokenize, Doc{.en = "tokenizer of BLEU", .ko = "BLEU 토크나이저"});
     f("json", self.json, Doc{.en = "one JSON object", .ko = "JSON 한 줄"});
-    f("precision", self.precision,
-      Doc{.en = "of matrix products: f32, bf16 or int8, the fastest and least exact",
-          .ko = "행렬 곱의 정밀도: f32, bf16, 또는 가장 빠르고 가장 덜 정확한 int8"});
+    f("precision", self.precision, kPrecisionDoc);
     TranslateOptions::fields(self.translate, f);
   }
 };

@@ -32,9 +32,7 @@ struct TranslateFlags {
     f("model", self.model,
       Doc{.en = "folder or name of the model, whose generation_config.json gives defaults",
           .ko = "모델 폴더나 이름, 기본값은 그 generation_config.json에서"});
-    f("precision", self.precision,
-      Doc{.en = "of matrix products: f32, bf16 or int8, the fastest and least exact",
-          .ko = "행렬 곱의 정밀도: f32, bf16, 또는 가장 빠르고 가장 덜 정확한 int8"});
+    f("precision", self.precision, kPrecisionDoc);
     TranslateOptions::fields(self.translate, f);
     f("json", self.json,
       Doc{.en = "one JSON object per translation: scores, tokens, alignment",
