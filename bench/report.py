@@ -29,6 +29,10 @@ def peak_of(limits, dtype):
     return limits[f"{dtype}_flops_per_second"]["all_threads"]
 
 
+def memory_of(limits):
+    return max(limits[f"{kind}_bytes_per_second"]["all_threads"] for kind in ("read", "update"))
+
+
 def percent(share):
     return f"{100 * share:.0f} %"
 
@@ -70,13 +74,14 @@ def profiles(results):
     for shape, entry in results.items():
         for dtype, profile in entry["profiles"].items():
             wall = statistics.mean(profile["seconds"])
-            operations = profile["operations"]
+            operations, limits = profile["operations"], limits_of(entry)
             rows = []
             for row in operations[:LARGEST]:
                 arithmetic = row["bound"] == "arithmetic"
-                rate = f"{row['flops' if arithmetic else 'bytes'] / row['seconds'] * 1e-9:.0f} {'GF/s' if arithmetic else 'GB/s'}"
-                rows.append([row["operation"], f"{row['calls']:.0f}", f"{1e3 * row['seconds']:.1f}",
-                             f"{100 * row['share']:.1f} %", rate, percent(row["share_of_limit"])])
+                rate = row["flops" if arithmetic else "bytes"] / row["seconds"]
+                limit = peak_of(limits, dtype) if arithmetic else memory_of(limits)
+                rows.append([row["operation"], f"{row['calls']:.0f}", f"{1e3 * row['seconds']:.1f}", f"{100 * row['share']:.1f} %",
+                             f"{rate * 1e-9:.0f} {'GF/s' if arithmetic else 'GB/s'}", percent(rate / limit)])
             rest = sum(row["seconds"] for row in operations[LARGEST:])
             for name, seconds in (("other kernels", rest), ("outside kernels", profile["outside_seconds"])):
                 rows.append([name, "", f"{1e3 * seconds:.1f}", f"{100 * seconds / wall:.1f} %", "", ""])
