@@ -75,7 +75,9 @@ template <class Number>
 int32_t write_lanes(const Number* x, int64_t k, float inverse, int shift, int32_t* to, int64_t step) {
   Int sum{};
   for_vectors(0, k, [&](int64_t l, auto n) {
-    const Int whole = to_int(round(load(x + l, n) * splat(inverse)));
+    // What is not finite has no whole number; its scale is NaN, so any number in range will do.
+    const Vec number = round(load(x + l, n) * splat(inverse));
+    const Int whole = to_int(min(max(number, splat(-kLargest)), splat(kLargest)));
     sum += whole;
     uint8_t bytes[kLanes];
     for (int i = 0; i < kLanes; ++i) bytes[i] = static_cast<uint8_t>(whole[i] + shift);
