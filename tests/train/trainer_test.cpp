@@ -247,6 +247,22 @@ TEST_CASE("a steady step takes nothing from the system") {
   CHECK(settled > 0);
 }
 
+TEST_CASE("a file teaches the directions that its recipe names") {
+  ScratchFolder folder;
+  TrainOptions recipe = tiny_recipe(folder.path());
+  recipe.data.files[0].directions = Directions::forward;
+  recipe.data.files[1].directions = Directions::backward;
+  fs::create_directories(recipe.output);
+  const TranslationData data = open_translation_data(recipe, recipe.output, false, [](const std::string&) {});
+  REQUIRE(data.sources.size() == 2);
+  for (size_t i = 0; i < 2; ++i) {
+    const std::vector<Direction>& taught = data.sources[i].directions;
+    REQUIRE(taught.size() == 1);
+    CHECK(taught[0].reversed == (i == 1));
+    CHECK(taught[0].prefix == data.directions[i].prefix);
+  }
+}
+
 TEST_CASE("recipes that cannot be are refused in one clear line") {
   ScratchFolder folder;
   const auto refuses = [&](const std::function<void(TrainOptions&)>& change, const char* part) {
@@ -281,6 +297,8 @@ TEST_CASE("recipes that cannot be are refused in one clear line") {
   refuses([&](TrainOptions& o) { o.tokenizer.file = (folder / "none.json").string(); }, "none.json");
   refuses([&](TrainOptions& o) { o.output = (folder / "often.tsv" / "run").string(); }, "often.tsv/run");
   refuses([](TrainOptions& o) { o.data.files[0].weight = o.data.files[1].weight = 0; }, "weight");
+  refuses([](TrainOptions& o) { o.data.two_way = false, o.data.files[1].directions = Directions::backward; },
+          "is backward, which data.two_way = false does not learn");
   write_file(folder / "bad.tsv", "one\ttwo\nonly one\n");
   refuses([&](TrainOptions& o) { o.data.files[0].path = (folder / "bad.tsv").string(); }, "bad.tsv:2");
   write_file(folder / "empty.tsv", "");

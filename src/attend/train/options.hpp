@@ -53,12 +53,22 @@ struct TokenizerOptions {
   }
 };
 
+/// What a file teaches where both directions are learned. Text that a machine translated is better read than learned to
+/// write, so back-translated files are forward: machine's source, writer's target.
+enum class Directions : uint8_t { both, forward, backward };
+
+constexpr auto enum_names(Directions) {
+  return std::to_array<EnumName<Directions>>(
+      {{Directions::both, "both"}, {Directions::forward, "forward"}, {Directions::backward, "backward"}});
+}
+
 /// One file of sentence pairs.
 struct PairFile {
   std::string path;
   std::string source = "1", target = "2";
   bool header = false;
   std::vector<std::string> only;
+  Directions directions = Directions::both;
   bool optional = false;
   double weight = 1;
 
@@ -72,6 +82,10 @@ struct PairFile {
     f("only", self.only,
       Doc{.en = "lines that contain one of these texts, for files that name each line's origin; empty: all",
           .ko = "이 가운데 하나를 담은 줄만. 줄마다 출처를 적은 파일에 씀. 비우면 모든 줄"});
+    f("directions", self.directions,
+      Doc{.en = "what two_way learns from it: both, source to target alone (forward) or target to source alone "
+                "(backward)",
+          .ko = "two_way일 때 배울 방향: 양쪽, 원문→번역문만(forward), 번역문→원문만(backward)"});
     f("optional", self.optional, Doc{.en = "skip the file where it does not exist", .ko = "파일이 없으면 건너뜀"});
     f("weight", self.weight, Doc{.en = "share of the examples drawn from it", .ko = "뽑을 비중", .min = 0});
   }

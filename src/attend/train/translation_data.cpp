@@ -33,6 +33,16 @@ std::vector<PairFile> present(const std::vector<PairFile>& files) {
 
 std::string language_token(const std::string& language) { return ">>" + language + "<<"; }
 
+// The directions that a file teaches, of those that the recipe learns.
+std::vector<Direction> directions_of(const PairFile& file, const std::vector<Direction>& all) {
+  std::vector<Direction> result;
+  for (const Direction& direction : all)
+    if (file.directions == Directions::both || (file.directions == Directions::backward) == direction.reversed)
+      result.push_back(direction);
+  if (result.empty()) fail<ConfigError>("train: {} is backward, which data.two_way = false does not learn", file.path);
+  return result;
+}
+
 // How often each pair of a file counts for the vocabulary: as often as training draws it, in units of the pair that is
 // drawn most rarely. A small file of great weight would else find its words cut to pieces.
 std::vector<int64_t> draws_per_pair(const std::vector<PairFile>& files, const DataOptions& data) {
@@ -158,11 +168,12 @@ TranslationData open_translation_data(const TrainOptions& options, const fs::pat
                          .cache_folder = folder / "cache"};
     auto opened = std::make_shared<const PairCorpus>(PairCorpus::open(file.path, encoder, corpus));
     const CorpusCounts& counts = opened->counts();
-    report(fmt::format("{}: {} pairs, {} + {} tokens ({} too long, {} of odd ratio, {} empty, {} bad)", file.path,
-                       opened->size(), counts.source_tokens, counts.target_tokens, counts.too_long, counts.ratio,
-                       counts.lines.empty, counts.lines.bad));
+    report(
+        fmt::format("{}: {} pairs, {} + {} tokens ({} too long, {} of odd ratio, {} empty, {} bad, {} not asked for)",
+                    file.path, opened->size(), counts.source_tokens, counts.target_tokens, counts.too_long,
+                    counts.ratio, counts.lines.empty, counts.lines.bad, counts.lines.others));
     if (file.weight == 0) continue;
-    data.sources.push_back({opened, file.weight, data.directions});
+    data.sources.push_back({opened, file.weight, directions_of(file, data.directions)});
     data.names.push_back(fs::path(file.path).filename().string());
   }
   for (ValidationPairs& pairs : data.validation) {
