@@ -10,32 +10,16 @@
 #include <functional>
 #include <optional>
 
+#include "models/small_transformer.hpp"
+
 using namespace attend;
 
 namespace {
 
 // Two kinds of blocks: post-norm with ReLU, pre-norm with GELU; all dropouts on.
 TransformerConfig config_of(bool pre_norm) {
-  TransformerConfig c;
-  c.model_type = "vanilla_transformer";
-  c.vocab = c.source_vocab = 50;
-  c.width = 24;
-  c.max_length = 40;
-  c.encoder.layers = c.decoder.layers = 3;
-  c.encoder.block = {.width = 24,
-                     .heads = 3,
-                     .hidden = 40,
-                     .activation = pre_norm ? Activation::gelu : Activation::relu,
-                     .pre_norm = pre_norm,
-                     .dropout = 0.1f,
-                     .attention_dropout = 0.2f,
-                     .activation_dropout = 0.3f};
-  c.encoder.final_norm = pre_norm;
-  c.embedding_dropout = 0.1f;
-  c.decoder = c.encoder;
-  c.decoder.block.causal = c.decoder.block.cross = true;
-  c.pad = c.decoder_start = 49;
-  c.eos = {0};
+  TransformerConfig c = testing::small_transformer(pre_norm, 3);
+  c.encoder.block.activation = c.decoder.block.activation = pre_norm ? Activation::gelu : Activation::relu;
   return c;
 }
 

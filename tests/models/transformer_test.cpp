@@ -11,27 +11,11 @@
 #include <cstring>
 #include <set>
 
+#include "models/small_transformer.hpp"
 using namespace attend;
+using testing::small_transformer;
 
 namespace {
-
-TransformerConfig small(bool pre_norm = false) {
-  TransformerConfig c;
-  c.model_type = "vanilla_transformer";
-  c.vocab = c.source_vocab = 50;
-  c.width = 24;
-  c.max_length = 40;
-  c.encoder.layers = c.decoder.layers = 2;
-  c.encoder.block = {.width = 24, .heads = 3, .hidden = 40, .pre_norm = pre_norm};
-  c.encoder.final_norm = pre_norm;
-  c.decoder = c.encoder;
-  c.decoder.block.causal = c.decoder.block.cross = true;
-  c.encoder.block.dropout = c.decoder.block.dropout = c.embedding_dropout = 0.1f;
-  c.encoder.block.attention_dropout = c.decoder.block.activation_dropout = 0.2f;
-  c.pad = c.decoder_start = 49;
-  c.eos = {0};
-  return c;
-}
 
 Transformer model_of(const TransformerConfig& config) {
   Transformer model(config);
@@ -56,7 +40,7 @@ bool same_bits(const Tensor& a, const Tensor& b) {
 
 TEST_CASE("transformer: a probe that only reads changes no bit, and sees every name") {
   for (bool pre_norm : {false, true}) {
-    const Transformer model = model_of(small(pre_norm));
+    const Transformer model = model_of(small_transformer(pre_norm));
     Pass plain;
     const Tensor want = logits_of(model, plain);
     const std::vector<std::string> names = activation_names(model.config());
@@ -80,7 +64,7 @@ TEST_CASE("transformer: a probe that only reads changes no bit, and sees every n
 }
 
 TEST_CASE("transformer: editing an intermediate") {
-  const Transformer model = model_of(small());
+  const Transformer model = model_of(small_transformer(false));
   Pass plain;
   const Tensor want = logits_of(model, plain);
   Probe same;
@@ -106,7 +90,7 @@ TEST_CASE("transformer: editing an intermediate") {
 }
 
 TEST_CASE("transformer: packed with others = alone") {
-  const Transformer model = model_of(small(true));
+  const Transformer model = model_of(small_transformer(true));
   Pass pass;
   const Tensor all = logits_of(model, pass);
   int64_t row = 0;
@@ -124,7 +108,7 @@ TEST_CASE("transformer: same bits with other threads, with a tape, with dropout 
   auto run = [](int threads, bool tape, uint64_t step) {
     Context context({.threads = threads});
     ContextScope scope(context);
-    Transformer model = model_of(small());
+    Transformer model = model_of(small_transformer(false));
     model.set_trainable(true);
     std::optional<Tape> recording;
     if (tape) recording.emplace();
@@ -138,7 +122,7 @@ TEST_CASE("transformer: same bits with other threads, with a tape, with dropout 
 }
 
 TEST_CASE("transformer: the gradient of every parameter by differences") {
-  Transformer model = model_of(small());
+  Transformer model = model_of(small_transformer(false));
   model.set_trainable(true);
   const std::vector<int32_t> labels{1, 2, 0, 3, 4, 5, 0, 0};
   auto loss = [&] {
@@ -172,7 +156,7 @@ TEST_CASE("transformer: the gradient of every parameter by differences") {
 }
 
 TEST_CASE("transformer: a fresh post-norm encoder keeps positions apart") {
-  TransformerConfig c = small();
+  TransformerConfig c = small_transformer(false);
   c.encoder.layers = 6;
   const Transformer model = model_of(c);
   Pass pass;
@@ -192,21 +176,21 @@ TEST_CASE("transformer: a fresh post-norm encoder keeps positions apart") {
 }
 
 TEST_CASE("transformer: configurations and inputs that make no sense") {
-  TransformerConfig c = small();
+  TransformerConfig c = small_transformer(false);
   c.width = 25;
   CHECK_THROWS_AS(Transformer{c}, ConfigError);
-  c = small();
+  c = small_transformer(false);
   c.encoder.block.heads = 5;
   CHECK_THROWS_WITH_AS(Transformer{c}, doctest::Contains("does not divide"), ConfigError);
-  c = small();
+  c = small_transformer(false);
   c.eos = {50};
   CHECK_THROWS_AS(Transformer{c}, ConfigError);
-  c = small();
+  c = small_transformer(false);
   c.embedding_dropout = 1;
   CHECK_THROWS_AS(Transformer{c}, ConfigError);
-  const Transformer model = model_of(small());
+  const Transformer model = model_of(small_transformer(false));
   Pass pass;
-  CHECK_THROWS_WITH_AS(model.encode(pass, Tokens::of({std::vector<int32_t>(41, 1)})), doctest::Contains("beyond"),
+  CHECK_THROWS_WITH_AS(model.encode(pass, Tokens::of({std::vector<int32_t>(65, 1)})), doctest::Contains("beyond"),
                        ShapeError);
   CHECK_THROWS_AS(model.encode(pass, Tokens::of({{50}})), ShapeError);
 }

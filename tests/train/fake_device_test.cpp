@@ -10,6 +10,8 @@
 
 #include <optional>
 
+#include "models/small_transformer.hpp"
+
 namespace attend {
 namespace {
 
@@ -22,22 +24,10 @@ Values floats(const Tensor& tensor) {
 }
 
 TransformerConfig config_of(PositionKind positions, bool pre_norm) {
-  TransformerConfig c;
-  c.vocab = c.source_vocab = 31;
-  c.width = 24;
-  c.max_length = 64;
+  TransformerConfig c = testing::small_transformer(pre_norm, 2, 31);
   c.positions = positions;
-  c.encoder.layers = c.decoder.layers = 2;
-  c.encoder.block = {.width = 24, .heads = 3, .hidden = 40, .pre_norm = pre_norm};
-  c.encoder.final_norm = pre_norm;
-  c.decoder = c.encoder;
-  c.decoder.block.causal = c.decoder.block.cross = true;
-  c.encoder.block.dropout = c.decoder.block.dropout = c.embedding_dropout = 0.1f;
-  c.encoder.block.attention_dropout = c.decoder.block.activation_dropout = 0.2f;
   c.logits_bias = true;
-  c.pad = c.decoder_start = 30;
   c.frozen_pad_row = true;
-  c.eos = {0};
   return c;
 }
 
