@@ -3,17 +3,15 @@
 // One side is packed once into shared memory; the panels of the other side are the tasks, and each task packs its own.
 // The depth k is cut into blocks by k alone, and inside a block every element of C is one chain of multiply-adds, so a
 // row of C has the same bits alone, in a batch, packed or not, whatever the threads.
-#include "attend/kernels/cpu/depth.hpp"
 #include "attend/kernels/cpu/entries.hpp"
 #include "attend/kernels/cpu/math.hpp"
 #include "attend/kernels/cpu/pack.hpp"
+#include "attend/kernels/cpu/split.hpp"
 
 namespace attend::kernels::ATTEND_LEVEL {
 namespace {
 
-constexpr int64_t kSharedFloats = 2 << 20;      // of the shared side at a time: it stays in L3
-constexpr int64_t kSmall = 48 * 48 * 48;        // products below do not pay for a second thread
-constexpr int64_t kTasks = 32, kMaxPanels = 6;  // aim for so many tasks, of so many panels at most
+constexpr int64_t kSharedFloats = 2 << 20;  // of the shared side at a time: it stays in L3
 constexpr int64_t kFewPanels = 3 * kTasks;  // fewer: a task has too few panels to hide the reading of the other side
 constexpr int64_t kBlockFloats = 3 << 17;   // both sides of a block that a second-level cache holds, 1.5 MB
 constexpr int64_t kPartLanes = 64;          // of a side that is packed in parts of the depth
@@ -224,7 +222,7 @@ class Product {
         simple_end_(has_simple_end(p)),
         shared_slot_(shared_slot),
         inside_task_(inside_task),
-        inline_(inside_task || p.m * p.n * p.k < kSmall) {}
+        inline_(inside_task || is_small(p.m, p.n, p.k)) {}
 
   int sums_slot() const { return 2 * pool_.threads() + 1; }
   int64_t blocks() const { return divide_up(k_, depth_); }
@@ -245,9 +243,6 @@ class Product {
     return smaller(end * kTileColumns, p_.n) - panel * kTileColumns;
   }
   int64_t columns_of(int64_t panel) const { return columns_of(panel, panel + 1); }
-
-  static int64_t packing_grain(int64_t floats) { return larger(1, 16384 / (floats + 1)); }
-  static int64_t grain_of(int64_t panels) { return smaller(kMaxPanels, larger(1, panels / kTasks)); }
 
   int64_t numbers_of(int64_t begin, int64_t depth) const { return smaller(depth * per, p_.k - begin * per); }
 
@@ -303,7 +298,7 @@ class Product {
         }
       });
       const bool accumulate = first > 0 || p_.accumulate, last = first + count == blocks();
-      parallel_for(pool_, p_.m, larger(1, 16384 / p_.n), [&](int64_t begin, int64_t end, int) {
+      parallel_for(pool_, p_.m, packing_grain(p_.n), [&](int64_t begin, int64_t end, int) {
         for (int64_t row = begin; row < end; ++row)
           for_vectors(0, p_.n, [&](int64_t j, auto n) {
             float* c = p_.c + row * p_.ldc + j;
@@ -506,7 +501,7 @@ void pack_matmul(KernelContext& context, const PackMatmul& p) noexcept {
   const PackB pack =
       p.product == Format::bf16 ? pack_b_of<Format::bf16>(p.b_format) : pack_b_of<Format::f32>(p.b_format);
   const int64_t stride = packed_size(kTileColumns, p.k, p.product);
-  parallel_for(*context.pool, divide_up(p.n, kTileColumns), larger(1, 16384 / (stride + 1)),
+  parallel_for(*context.pool, divide_up(p.n, kTileColumns), packing_grain(stride),
                [&](int64_t begin, int64_t end, int) {
                  const int64_t column = begin * kTileColumns;
                  pack(number_at(p.b, p.ldb, p.b_transposed, p.b_format, 0, column), p.ldb, p.b_transposed,

@@ -1,6 +1,5 @@
 // C = act(A·B + bias) in f32 with B in panels of f16, half the memory of f32. Tiles and depth blocks are those of
 // matmul.cpp, so the bits are the same as with B in f32.
-#include "attend/kernels/cpu/depth.hpp"
 #include "attend/kernels/cpu/entries.hpp"
 #include "attend/kernels/cpu/packed_product.hpp"
 
@@ -90,7 +89,7 @@ PackPanel pack_panel_of(Format format) {
 void pack_half(KernelContext& context, const PackHalf& p) noexcept {
   const PackPanel pack = pack_panel_of(p.b_format);
   bool exact = true;
-  parallel_for(*context.pool, divide_up(p.n, kTileColumns), larger(1, 16384 / (kTileColumns * p.k + 1)),
+  parallel_for(*context.pool, divide_up(p.n, kTileColumns), packing_grain(kTileColumns * p.k),
                [&](int64_t begin, int64_t end, int) {
                  for (int64_t panel = begin; panel < end; ++panel) {
                    if (!__atomic_load_n(&exact, __ATOMIC_RELAXED)) return;

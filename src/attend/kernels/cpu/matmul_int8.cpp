@@ -141,18 +141,17 @@ int64_t int8_size(int64_t n, int64_t k) noexcept {
 
 void pack_int8(KernelContext& context, const PackInt8& p) noexcept {
   const int64_t size = int8_size(kTileColumns, p.k);
-  parallel_for(*context.pool, divide_up(p.n, kTileColumns), larger(1, 16384 / size),
-               [&](int64_t begin, int64_t end, int) {
-                 for (int64_t panel = begin; panel < end; ++panel) {
-                   const int64_t column = panel * kTileColumns, next = smaller(column + kTileColumns, p.n);
-                   if (next < column + kTileColumns)  // columns that do not exist are 0
-                     __builtin_memset(p.packed + panel * size, 0, static_cast<size_t>(size) * sizeof(int32_t));
-                   for (int64_t j = column; j < next; ++j)
-                     p.b_format == Format::f32    ? pack_column<float>(p, j)
-                     : p.b_format == Format::bf16 ? pack_column<Bf16>(p, j)
-                                                  : pack_column<F16>(p, j);
-                 }
-               });
+  parallel_for(*context.pool, divide_up(p.n, kTileColumns), packing_grain(size), [&](int64_t begin, int64_t end, int) {
+    for (int64_t panel = begin; panel < end; ++panel) {
+      const int64_t column = panel * kTileColumns, next = smaller(column + kTileColumns, p.n);
+      if (next < column + kTileColumns)  // columns that do not exist are 0
+        __builtin_memset(p.packed + panel * size, 0, static_cast<size_t>(size) * sizeof(int32_t));
+      for (int64_t j = column; j < next; ++j)
+        p.b_format == Format::f32    ? pack_column<float>(p, j)
+        : p.b_format == Format::bf16 ? pack_column<Bf16>(p, j)
+                                     : pack_column<F16>(p, j);
+    }
+  });
 }
 
 void matmul_int8(KernelContext& context, const MatmulInt8& p) noexcept { run_packed<Int8Panels>(context, p); }

@@ -17,6 +17,7 @@
 #include "attend/base/thread_pool.hpp"
 #include "attend/kernels/cpu/math.hpp"
 #include "attend/kernels/cpu/pack.hpp"
+#include "attend/kernels/cpu/split.hpp"
 
 namespace attend::kernels::ATTEND_LEVEL {
 namespace {
@@ -87,7 +88,7 @@ class PackedProduct {
         depth_(Panels::depth(lanes_)),
         row_size_(lanes_ + Panels::kRowEnd),
         column_panel_size_((lanes_ + Panels::kColumnEnd) * kTileColumns),
-        inline_(p.m * p.n * p.k < kSmall) {
+        inline_(is_small(p.m, p.n, p.k)) {
     scratch_.reserve(pool_.threads() + 1);
   }
 
@@ -97,10 +98,6 @@ class PackedProduct {
   }
 
  private:
-  static constexpr int64_t kSmall = 48 * 48 * 48;  // products below do not pay for a second thread
-  static constexpr int64_t kTasks = 32;            // aim for so many
-  static constexpr int64_t kMaxRowPanels = 6;      // of a task
-
   using TileFunction = void (*)(int64_t, const A*, const B*, int64_t, float*, int64_t, TileEnd);
 
   // Tiles of one panel of B, and of as many as a few rows need.
@@ -139,7 +136,7 @@ class PackedProduct {
     if constexpr (Panels::kAsItLies) packed = p_.m == 1 ? p_.a : nullptr;
     if (packed == nullptr) {
       A* own = memory(pool_.threads(), p_.m * row_size_);
-      over(row_panels_, larger(1, 32768 / (kTileRows * p_.k)), [&](int64_t begin, int64_t end, int) {
+      over(row_panels_, packing_grain(kTileRows * p_.k), [&](int64_t begin, int64_t end, int) {
         for (int64_t i = begin; i < end; ++i) pack(i, own + first_row(i) * row_size_);
       });
       packed = own;
@@ -153,11 +150,11 @@ class PackedProduct {
 
   // Many rows: the tasks are panels of A, and each packs its own.
   void over_rows() {
-    const int64_t grain = smaller(kMaxRowPanels, larger(1, row_panels_ / kTasks));
+    const int64_t grain = grain_of(row_panels_);
     over(row_panels_, grain, [&](int64_t begin, int64_t end, int worker) {
-      A* packed = memory(worker, kMaxRowPanels * kTileRows * row_size_);
-      for (int64_t first = begin; first < end; first += kMaxRowPanels) {
-        const int64_t last = smaller(first + kMaxRowPanels, end);
+      A* packed = memory(worker, kMaxPanels * kTileRows * row_size_);
+      for (int64_t first = begin; first < end; first += kMaxPanels) {
+        const int64_t last = smaller(first + kMaxPanels, end);
         for (int64_t i = first; i < last; ++i) pack(i, packed + (i - first) * kTileRows * row_size_);
         for (int64_t l = 0; l < lanes_; l += depth_)
           for (int64_t j = 0; j < column_panels_; ++j)
