@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <fmt/core.h>
 
+#include <bit>
 #include <chrono>
 #include <functional>
 #include <iostream>
@@ -26,6 +27,7 @@ struct Product {
   bool a_transposed, b_transposed;
   Format format;
   std::vector<float> a, b, c;
+  std::vector<uint16_t> half_b;  // b in bf16, where it is a weight of a product in bf16: the libraries have it so too
 
   int64_t lda() const { return a_transposed ? m : k; }
   int64_t ldb() const { return b_transposed ? k : n; }
@@ -53,6 +55,7 @@ Multiply attend_product() {
     args.m = p.m, args.n = p.n, args.k = p.k;
     args.a = p.a.data(), args.lda = p.lda(), args.a_transposed = p.a_transposed;
     args.b = p.b.data(), args.ldb = p.ldb(), args.b_transposed = p.b_transposed;
+    if (!p.half_b.empty()) args.b = p.half_b.data(), args.b_format = Format::bf16;
     args.c = p.c.data(), args.ldc = p.n, args.product = p.format;
     context.table->matmul(context, args);
   };
@@ -131,6 +134,8 @@ int main(int argc, char** argv) {
     } else {
       p.a.resize(size_t(p.m * p.k)), p.b.resize(size_t(p.k * p.n)), p.c.resize(size_t(p.m * p.n));
       fill(p.a, 1), fill(p.b, 2);
+      if (p.format == Format::bf16 && role == "forward")
+        for (float x : p.b) p.half_b.push_back(static_cast<uint16_t>(std::bit_cast<uint32_t>(x) >> 16));
       fmt::print("{}\n", seconds_of(multiply, p));
     }
     std::fflush(stdout);
