@@ -33,14 +33,14 @@ std::vector<std::vector<int32_t>> sequences(int64_t count, int64_t length, int64
 // The shape of recipes/en-ko.toml and a batch of its 1024 tokens.
 Case shipped_recipe() {
   TransformerConfig c;
-  c.vocab = c.source_vocab = 6000;
+  c.vocab = c.source_vocab = 8000;
   c.width = 256;
   c.encoder = {.layers = 4, .block = {.width = 256, .heads = 4, .hidden = 1024, .dropout = 0.1f}};
   c.decoder = c.encoder;
   c.decoder.layers = 2;
   c.decoder.block.causal = c.decoder.block.cross = true;
   c.embedding_dropout = 0.1f;
-  return {"recipes/en-ko.toml", c, Tokens::of(sequences(32, 16, 6000)), Tokens::of(sequences(32, 16, 6000))};
+  return {"recipes/en-ko.toml", c, Tokens::of(sequences(32, 16, 8000)), Tokens::of(sequences(32, 16, 8000))};
 }
 
 // GPT-2's shape: one sequence of 1024 tokens.
