@@ -40,7 +40,7 @@ Case shipped_recipe() {
   c.decoder.layers = 2;
   c.decoder.block.causal = c.decoder.block.cross = true;
   c.embedding_dropout = 0.1f;
-  return {"recipes/en-ko.toml", c, Tokens::of(sequences(32, 16, 8000)), Tokens::of(sequences(32, 16, 8000))};
+  return {"recipes/en-ko.toml", c, Tokens::of(sequences(32, 16, c.vocab)), Tokens::of(sequences(32, 16, c.vocab))};
 }
 
 // GPT-2's shape: one sequence of 1024 tokens.

@@ -12,6 +12,7 @@
 #include <set>
 
 #include "models/small_transformer.hpp"
+
 using namespace attend;
 using testing::small_transformer;
 

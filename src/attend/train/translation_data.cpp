@@ -39,7 +39,6 @@ std::vector<Direction> directions_of(const PairFile& file, const std::vector<Dir
   for (const Direction& direction : all)
     if (file.directions == Directions::both || (file.directions == Directions::backward) == direction.reversed)
       result.push_back(direction);
-  if (result.empty()) fail<ConfigError>("train: {} is backward, which data.two_way = false does not learn", file.path);
   return result;
 }
 
@@ -133,7 +132,11 @@ TranslationData open_translation_data(const TrainOptions& options, const fs::pat
   if (std::all_of(files.begin(), files.end(), [](const PairFile& file) { return file.weight == 0; }))
     fail<ConfigError>("train: every one of data.files has the weight 0");
   // All files are looked at before the long work begins.
-  for (const PairFile& file : files) open_for_reading(file.path);
+  for (const PairFile& file : files) {
+    if (file.directions == Directions::backward && !options.data.two_way)
+      fail<ConfigError>("train: {} is backward, which data.two_way = false does not learn", file.path);
+    open_for_reading(file.path);
+  }
   std::vector<ValidationPairs> validation;
   for (const PairFile& file : present(options.validation.files)) validation.push_back(read_validation(file, options));
 

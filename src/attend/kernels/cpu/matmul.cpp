@@ -116,6 +116,7 @@ void few_rows(const void* numbers, int64_t ldb, int64_t columns, int64_t depth, 
 #pragma GCC unroll 16
       for (int i = 0; i < kLanes; ++i) {
         const Number* row = b + i * ldb + l * per;
+        // Into the second level: in the first, rows that lie a multiple of 4 KiB apart push each other out.
         __builtin_prefetch(row + 8 * kLanes * per, 0, 2);
         x[i] = lanes_along<product>(row);
       }

@@ -68,6 +68,7 @@ ATTEND_INLINE void pack_rows(const Number* from, int64_t stride, int64_t any_cou
       for (int i = 0; i < kLanes; ++i) {
         const Number* row = from + i * stride + l * per;
         // The rows behind these are the next ones to be packed; so many short pieces are no stream to the hardware.
+        // Into the second level: in the first, rows that lie a multiple of 4 KiB apart push each other out.
         __builtin_prefetch(row + count * stride, 0, 2);
         if constexpr (per > 1) __builtin_prefetch(row + count * stride + kLanes, 0, 2);
         x[i] = i < count ? lanes_along<product>(row) : Vec{};

@@ -2,7 +2,7 @@
 // tasks for the threads.
 #pragma once
 
-#include "attend/kernels/cpu/tile.hpp"
+#include "attend/kernels/cpu/simd.hpp"
 
 namespace attend::kernels::ATTEND_LEVEL {
 namespace {
